@@ -1,0 +1,109 @@
+//! Network namespaces: opened by path, entered for the length of one call.
+//!
+//! A netlink socket stays in the namespace in which it was opened and can be used from anywhere, so a namespace is
+//! entered only to open a socket and to touch `/proc/sys/net`, which shows the namespace of whoever opens it.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::error::{Error, Result, sys};
+
+/// `NSFS_MAGIC` of `linux/magic.h`: the filesystem of namespace files.
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+/// `PROC_SUPER_MAGIC`: before Linux 3.19 namespace files were on procfs.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// An open network namespace.
+pub struct Netns {
+    fd: OwnedFd,
+}
+
+/// Why a path is not a usable network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenError {
+    /// Nothing is at the path: the namespace is gone.
+    Absent(Error),
+    /// Something is, but it is no namespace. The text is Go's, which software compares.
+    NotNamespace(String),
+    /// It could not be opened.
+    Failed(Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(error) | Self::Failed(error) => error.fmt(f),
+            Self::NotNamespace(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl Netns {
+    /// Opens the namespace at `path`: a bind mount, or `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    /// [`OpenError`]. `Absent` is what a removal may take for success.
+    pub fn open(path: &Path) -> std::result::Result<Self, OpenError> {
+        let what = || format!("open network namespace {}", path.display());
+        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+            let error = Error::new(what(), errno.raw_os_error());
+            if error.is_absent() { OpenError::Absent(error) } else { OpenError::Failed(error) }
+        })?;
+        let found = rustix::fs::fstatfs(&fd).map_err(|errno| OpenError::Failed(sys(what())(errno)))?;
+        let magic = found.f_type as u64;
+        if magic != NSFS_MAGIC && magic != PROC_SUPER_MAGIC {
+            return Err(OpenError::NotNamespace(format!("unknown FS magic on \"{}\": {magic:x}", path.display())));
+        }
+        Ok(Self { fd })
+    }
+
+    /// Opens the calling thread's own namespace.
+    ///
+    /// # Errors
+    /// `ENOENT` without `/proc`.
+    pub fn current() -> Result<Self> {
+        // thread-self, not self: the namespace is a thread's, and /proc/self shows the main thread's.
+        let fd = rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(sys("open the current network namespace"))?;
+        Ok(Self { fd })
+    }
+
+    /// True if both are the same namespace.
+    ///
+    /// # Errors
+    /// What `fstat(2)` says.
+    pub fn is_same(&self, other: &Self) -> Result<bool> {
+        let stat = |ns: &Self| rustix::fs::fstat(&ns.fd).map_err(sys("identify a network namespace"));
+        let (ours, theirs) = (stat(self)?, stat(other)?);
+        Ok(ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+    }
+
+    /// Runs `f` with the calling thread inside this namespace, and comes back to `home`.
+    ///
+    /// The process is aborted if it cannot come back: nothing that follows could be trusted.
+    ///
+    /// # Errors
+    /// `EPERM` without the right to enter; what `f` returns otherwise.
+    pub fn run<T>(&self, home: &Self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let enter = |ns: &Self| move_into_link_name_space(ns.fd.as_fd(), Some(LinkNameSpaceType::Network));
+        enter(self).map_err(sys("enter the container's network namespace"))?;
+        let outcome = f();
+        if enter(home).is_err() {
+            eprintln!("netferry: cannot return to the host's network namespace");
+            std::process::abort();
+        }
+        outcome
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

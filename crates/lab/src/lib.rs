@@ -1,0 +1,23 @@
+//! The lab: a node and its containers as namespaces on one machine, for the tests of every crate. Development only.
+//!
+//! [`Node`] plays the host, [`Container`] its containers; [`Plugins`] runs CNI binaries from any directory in them;
+//! [`Snapshot`] holds everything a call may have changed; [`fault`] fails each system call of a run in turn;
+//! [`packets`] sends real traffic. Nothing here touches the machine's own network, and nothing outlives its owner:
+//! a node's holder reads a pipe and ends when the test does, however the test ended.
+
+mod error;
+pub mod fault;
+mod netns;
+mod node;
+pub mod packets;
+mod plugin;
+mod process;
+pub mod report;
+mod snapshot;
+
+pub use error::{Error, Result};
+pub use netns::Namespaces;
+pub use node::{Container, Node};
+pub use plugin::{Attachment, Plugins, Verb};
+pub use process::{Invocation, Output};
+pub use snapshot::{Snapshot, settle};

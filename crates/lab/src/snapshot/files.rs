@@ -1,0 +1,68 @@
+//! Sysctls under /proc/sys/net and the files below directories. Runs on a thread inside the namespaces.
+//!
+//! A file's value is its mode and contents. Left out: /run/netns (the lab's own), and the contents of files whose
+//! purpose is to remember the last call (host-local's `last_reserved_ip.N`, our index beside its files).
+
+use super::Snapshot;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+const SYSCTLS: &[&str] = &[
+    "ipv4/conf",
+    "ipv4/ip_forward",
+    "ipv4/ip_nonlocal_bind",
+    "ipv6/conf",
+    "ipv6/bindv6only",
+    "bridge",
+    "core/somaxconn",
+];
+
+pub(super) fn read(trees: &[&Path], snapshot: &mut Snapshot) {
+    for name in SYSCTLS {
+        sysctls(&Path::new("/proc/sys/net").join(name), snapshot);
+    }
+    for tree in trees {
+        files(tree, snapshot);
+    }
+}
+
+fn sysctls(path: &Path, snapshot: &mut Snapshot) {
+    if path.is_dir() {
+        children(path).for_each(|child| sysctls(&child, snapshot));
+    } else if let Ok(value) = std::fs::read_to_string(path) {
+        // Some may not be read (stable_secret): they are not state anybody can compare.
+        snapshot.insert(format!("sysctl {}", path.display()), value.trim());
+    }
+}
+
+fn files(path: &Path, snapshot: &mut Snapshot) {
+    let Ok(metadata) = path.symlink_metadata() else { return };
+    if path == Path::new("/run/netns") {
+        return;
+    }
+    let mode = format!("{:o}", metadata.permissions().mode());
+    let key = format!("file {}", path.display());
+    if metadata.is_dir() {
+        snapshot.insert(key, mode);
+        children(path).for_each(|child| files(&child, snapshot));
+    } else if remembers(path) {
+        snapshot.insert(key, mode);
+    } else if metadata.is_symlink() {
+        let target = std::fs::read_link(path).map(|target| target.display().to_string());
+        snapshot.insert(key, format!("-> {}", target.unwrap_or_default()));
+    } else if !metadata.is_file() {
+        snapshot.insert(key, mode);
+    } else {
+        let contents = std::fs::read(path).unwrap_or_default();
+        snapshot.insert(key, format!("{mode} {:?}", String::from_utf8_lossy(&contents)));
+    }
+}
+
+fn remembers(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("last_reserved_ip.") || path.components().any(|part| part.as_os_str() == ".netferry")
+}
+
+fn children(directory: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}

@@ -1,0 +1,104 @@
+//! Every system call of every plugin fails in turn, and is the last one in turn: DEL must leave a clean state.
+//! A new plugin is one more row.
+
+use lab::Plugins;
+use lab::fault::{Baseline, FaultCase, Steps};
+use lab::{Error, Invocation, Node, Result};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn prove(cases: impl IntoIterator<Item = FaultCase>) {
+    let mut complaints = Vec::new();
+    for case in cases {
+        let verdict = case.prove().and_then(|outcome| outcome.verdict(&case.name));
+        complaints.extend(verdict.err().map(|error| error.to_string()));
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
+}
+
+fn table(name: &str, conf: &Value, baselines: &[Baseline]) {
+    let ours = Plugins::ours().expect("netferry's plugins");
+    prove(baselines.iter().flat_map(|baseline| FaultCase::plugin(name, &ours, conf, *baseline)));
+}
+
+const BOTH: &[Baseline] = &[Baseline::Warm, Baseline::Cold];
+
+fn dual_stack() -> Value {
+    let ranges = json!([[{"subnet": "10.20.0.0/24"}], [{"subnet": "fd20::/64"}]]);
+    json!({"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]})
+}
+
+#[test]
+fn loopback() {
+    table("loopback", &json!({"cniVersion": "1.1.0", "name": "n", "type": "loopback"}), BOTH);
+}
+
+#[test]
+fn bridge() {
+    let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "isGateway": true, "ipMasq": true,
+        "ipam": dual_stack()});
+    table("bridge", &conf, BOTH);
+}
+
+#[test]
+fn bridge_with_vlan() {
+    let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "isGateway": true, "vlan": 7,
+        "ipam": {"type": "host-local", "subnet": "10.21.0.0/24"}});
+    if Node::new().and_then(|node| node.filters_vlans("faults: bridge with a VLAN")).expect("a node") {
+        table("bridge vlan", &conf, &[Baseline::Warm]);
+    }
+}
+
+#[test]
+fn bridge_with_spoof_check() {
+    let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "macspoofchk": true,
+        "ipam": {"type": "host-local", "subnet": "10.24.0.0/24"}});
+    table("bridge macspoofchk", &conf, &[Baseline::Warm]);
+}
+
+#[test]
+fn bridge_with_iptables() {
+    let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "isGateway": true, "ipMasq": true,
+        "ipMasqBackend": "iptables", "ipam": {"type": "host-local", "subnet": "10.22.0.0/24"}});
+    table("bridge iptables", &conf, &[Baseline::Warm]);
+}
+
+#[test]
+fn ptp() {
+    let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "ptp", "ipMasq": true, "ipam": dual_stack()});
+    table("ptp", &conf, BOTH);
+}
+
+#[test]
+fn host_local() {
+    table("host-local", &json!({"cniVersion": "1.1.0", "name": "n", "type": "host-local", "ipam": dual_stack()}), BOTH);
+}
+
+#[test]
+fn static_() {
+    let ipam = json!({"type": "static", "addresses": [{"address": "10.23.0.2/24", "gateway": "10.23.0.1"}]});
+    table("static", &json!({"cniVersion": "1.1.0", "name": "n", "type": "static", "ipam": ipam}), BOTH);
+}
+
+/// `netferry run` with the built-in network; after a crash the next run cleans up.
+#[test]
+fn run() {
+    let binary = std::env::var_os("NETFERRY_BIN").map(PathBuf::from);
+    let binary = binary.ok_or_else(|| Error::new("NETFERRY_BIN is not set: run `cargo xtask test`")).expect("netferry");
+    let case = |baseline: Baseline| {
+        let run = Invocation {
+            program: binary.clone(),
+            args: ["run", "--", "true"].map(str::to_owned).to_vec(),
+            ..Invocation::default()
+        };
+        FaultCase {
+            name: format!("run {baseline:?}"),
+            baseline,
+            undoes: true,
+            answers: |_| -> Result<()> { Ok(()) },
+            setup: |_| Ok(()),
+            steps: Box::new(move |_, _| Steps { prepare: Vec::new(), act: run.clone(), recover: run.clone() }),
+        }
+    };
+    prove(BOTH.iter().map(|baseline| case(*baseline)));
+}

@@ -1,0 +1,71 @@
+//! Forwarding, as it was before the first run and as the last one leaves it.
+//!
+//! A gateway needs `ip_forward`, and plugins switch it on for good. Writing it also writes every interface's own
+//! `forwarding` and flips `accept_redirects` (`ip-sysctl`), so the whole set is recorded before the first attachment
+//! and put back when nobody runs any more. What was on before is not recorded and not touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const SYSCTLS: &str = "/proc/sys/net";
+/// Switching one of these on is what changes the others; a family is recorded while its switch is off.
+const SWITCHES: [&str; 2] = ["ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"];
+
+/// Values by path under `/proc/sys/net`.
+type Values = BTreeMap<String, String>;
+
+/// Records the present values in `file`, unless that was done before.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn record(file: &Path) -> io::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let mut values = Values::new();
+    for switch in SWITCHES {
+        if read(switch).as_deref() == Some("0") {
+            values.extend(affected_by(switch));
+        }
+    }
+    let temporary = file.with_extension("new");
+    fs::write(&temporary, serde_json::to_vec(&values)?)?;
+    fs::rename(temporary, file)
+}
+
+/// Puts back what `file` recorded, and forgets it. Interfaces that are gone are passed over.
+///
+/// # Errors
+/// The file cannot be read or removed.
+pub fn restore(file: &Path) -> io::Result<()> {
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        outcome => outcome?,
+    };
+    let values: Values = serde_json::from_slice(&bytes)?;
+    // The switches first, because they overwrite the others.
+    let (switches, others): (Vec<_>, Vec<_>) = values.iter().partition(|(path, _)| SWITCHES.contains(&path.as_str()));
+    for (path, value) in switches.into_iter().chain(others) {
+        if read(path).is_some_and(|now| now != *value) {
+            let _ = fs::write(Path::new(SYSCTLS).join(path), value);
+        }
+    }
+    fs::remove_file(file)
+}
+
+fn affected_by(switch: &str) -> Values {
+    let family = switch.split('/').next().unwrap_or_default();
+    let mut paths = vec![format!("{family}/conf/all/accept_redirects")];
+    let interfaces = fs::read_dir(Path::new(SYSCTLS).join(family).join("conf"));
+    for interface in interfaces.into_iter().flatten().flatten() {
+        paths.push(format!("{family}/conf/{}/forwarding", interface.file_name().to_string_lossy()));
+    }
+    paths.into_iter().filter_map(|path| read(&path).map(|value| (path, value))).collect()
+}
+
+fn read(path: &str) -> Option<String> {
+    let path: PathBuf = Path::new(SYSCTLS).join(path);
+    fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned())
+}

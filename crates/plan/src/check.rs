@@ -1,0 +1,28 @@
+//! Comparing a plan with the kernel.
+
+use crate::{Difference, Engine, Op, Plan, Result};
+
+impl Engine {
+    /// Every difference between `plan` and the kernel; changes nothing.
+    ///
+    /// # Errors
+    /// What kept it from looking.
+    pub fn check(&mut self, plan: &Plan) -> Result<Vec<Difference>> {
+        let mut differences = Vec::new();
+        for step in &plan.steps {
+            let side = step.side;
+            match &step.op {
+                Op::Link(op) => op.check(self, side, &mut differences)?,
+                Op::Change(op) => op.check(self, side, &mut differences)?,
+                Op::PortVlan(op) => op.check(self, side, &mut differences)?,
+                Op::Address(op) => op.check(self, side, &mut differences)?,
+                Op::Route(op) => op.check(self, side, &mut differences)?,
+                Op::Sysctl(op) => op.check(self, side, &mut differences)?,
+                Op::Nft(op) => op.check(self, &mut differences)?,
+                Op::Ready(op) => op.check(self, side, &mut differences)?,
+                Op::Announce(_) => {}
+            }
+        }
+        Ok(differences)
+    }
+}

@@ -1,0 +1,197 @@
+//! The engine's hands: the two namespaces, a socket in each, and what it has learned of their links.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use kernel::netlink::link::{self, Link};
+use kernel::netns::Netns;
+use kernel::{Family, Socket};
+
+use crate::apply::Done;
+use crate::error::{Cause, Result};
+use crate::{Side, Step};
+
+/// Carries out plans between two namespaces. Single-threaded: the calling thread enters the container's namespace for
+/// moments at a time.
+pub struct Engine {
+    host: Place,
+    container: Option<Place>,
+    /// Opened by the first step that needs it. Closing it after a deletion blocks, see [`kernel::depart`].
+    nft: Option<Socket>,
+    links: Vec<Known>,
+    /// What this engine made, for the undo.
+    pub(crate) done: Vec<(Step, Done)>,
+}
+
+struct Place {
+    netns: Netns,
+    socket: Option<Socket>,
+}
+
+/// A link that the engine has read or made.
+struct Known {
+    side: Side,
+    link: Link,
+    made: bool,
+}
+
+impl Engine {
+    /// An engine between the calling thread's namespace and `container`; without one, container steps cannot be taken.
+    ///
+    /// # Errors
+    /// What opening the current namespace says.
+    pub fn open(container: Option<Netns>) -> Result<Self> {
+        Ok(Self {
+            host: Place { netns: Netns::current()?, socket: None },
+            container: container.map(|netns| Place { netns, socket: None }),
+            nft: None,
+            links: Vec::new(),
+            done: Vec::new(),
+        })
+    }
+
+    /// True if there is a container's namespace.
+    pub const fn has_container(&self) -> bool {
+        self.container.is_some()
+    }
+
+    /// True if both sides are the same namespace.
+    ///
+    /// # Errors
+    /// What `fstat(2)` says.
+    pub fn is_one_namespace(&self) -> Result<bool> {
+        match &self.container {
+            Some(container) => Ok(self.host.netns.is_same(&container.netns)?),
+            None => Ok(false),
+        }
+    }
+
+    /// The rtnetlink socket of `side`.
+    ///
+    /// # Errors
+    /// What opening it says; `ENOENT` if there is no container.
+    pub fn socket(&mut self, side: Side) -> kernel::Result<&mut Socket> {
+        let home = &self.host.netns;
+        let place = match (side, &mut self.container) {
+            (Side::Host, _) => {
+                if self.host.socket.is_none() {
+                    self.host.socket = Some(Socket::open(Family::Route)?);
+                }
+                return self.host.socket.as_mut().ok_or_else(no_container);
+            }
+            (Side::Container, Some(container)) => container,
+            (Side::Container, None) => return Err(no_container()),
+        };
+        if place.socket.is_none() {
+            place.socket = Some(place.netns.run(home, || Socket::open(Family::Route))?);
+        }
+        place.socket.as_mut().ok_or_else(no_container)
+    }
+
+    /// The nfnetlink socket of the host.
+    ///
+    /// # Errors
+    /// What opening it says.
+    pub fn nft(&mut self) -> kernel::Result<&mut Socket> {
+        if self.nft.is_none() {
+            self.nft = Some(Socket::open(Family::Netfilter)?);
+        }
+        self.nft.as_mut().ok_or_else(no_container)
+    }
+
+    /// The nfnetlink socket, if one was opened: what a detached child holds for us.
+    pub(crate) fn held(&self) -> Option<&Socket> {
+        self.nft.as_ref()
+    }
+
+    pub(crate) fn take_nft(&mut self) -> Option<Socket> {
+        self.nft.take()
+    }
+
+    pub(crate) fn take_socket(&mut self, side: Side) -> Option<Socket> {
+        match side {
+            Side::Host => self.host.socket.take(),
+            Side::Container => self.container.as_mut().and_then(|container| container.socket.take()),
+        }
+    }
+
+    /// Puts back what [`Engine::take_socket`] and [`Engine::take_nft`] lent.
+    pub(crate) fn put_back(&mut self, side: Side, socket: Option<Socket>, nft: Option<Socket>) {
+        self.nft = nft;
+        match (side, &mut self.container) {
+            (Side::Host, _) => self.host.socket = socket,
+            (Side::Container, Some(container)) => container.socket = socket,
+            (Side::Container, None) => {}
+        }
+    }
+
+    /// Runs `f` in the namespace of `side`: for sysctls and raw sockets.
+    ///
+    /// # Errors
+    /// What entering says, or `f`.
+    pub fn inside<T>(&self, side: Side, f: impl FnOnce() -> kernel::Result<T>) -> kernel::Result<T> {
+        match (side, &self.container) {
+            (Side::Host, _) => f(),
+            (Side::Container, Some(container)) => container.netns.run(&self.host.netns, f),
+            (Side::Container, None) => Err(no_container()),
+        }
+    }
+
+    /// The namespace of the container, for links that are made into it.
+    pub(crate) fn netns(&self, side: Side) -> Option<BorrowedFd<'_>> {
+        match side {
+            Side::Host => Some(self.host.netns.as_fd()),
+            Side::Container => self.container.as_ref().map(|container| container.netns.as_fd()),
+        }
+    }
+
+    /// The link `name` of `side`, as it was when it was first asked for or made; `None` if there is none.
+    ///
+    /// # Errors
+    /// The kernel's words.
+    pub fn link(&mut self, side: Side, name: &str) -> kernel::Result<Option<&Link>> {
+        if self.known(side, name).is_none() {
+            match link::get(self.socket(side)?, name)? {
+                Some(link) => self.links.push(Known { side, link, made: false }),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.known(side, name).map(|known| &known.link))
+    }
+
+    /// The index of a link that the plan builds on.
+    pub(crate) fn index(&mut self, side: Side, name: &str) -> Result<u32> {
+        match self.link(side, name)? {
+            Some(link) => Ok(link.index),
+            None => Err(Cause::NoLink(name.to_owned()).into()),
+        }
+    }
+
+    /// True if this engine made the link, so that whatever is on it goes with it.
+    pub(crate) fn made(&self, side: Side, name: &str) -> bool {
+        self.known(side, name).is_some_and(|known| known.made)
+    }
+
+    /// Remembers a link that was made.
+    pub(crate) fn learn(&mut self, side: Side, link: Link) {
+        self.forget(side, &link.name);
+        self.links.push(Known { side, link, made: true });
+    }
+
+    /// Forgets a link that was removed or changed.
+    pub(crate) fn forget(&mut self, side: Side, name: &str) {
+        self.links.retain(|known| known.side != side || known.link.name != name);
+    }
+
+    fn known(&self, side: Side, name: &str) -> Option<&Known> {
+        self.links.iter().find(|known| known.side == side && known.link.name == name)
+    }
+}
+
+fn no_container() -> kernel::Error {
+    kernel::Error::new("reach the container's network namespace", libc_enoent())
+}
+
+/// `ENOENT`, without a dependency on libc for one number.
+const fn libc_enoent() -> i32 {
+    2
+}

@@ -1,0 +1,111 @@
+//! Settings of a link.
+
+use std::fmt;
+
+use kernel::mac::Mac;
+use kernel::netlink::link::{self, Link as Found, Port, flags};
+
+use crate::apply::Done;
+use crate::error::{Difference, Result};
+use crate::{Engine, Op, Side};
+
+/// What a link is to be set to; a field that is `None` is left alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// The link.
+    pub device: String,
+    /// Administrative state.
+    pub up: Option<bool>,
+    /// Receive every frame.
+    pub promisc: Option<bool>,
+    /// Hardware address.
+    pub mac: Option<Mac>,
+    /// Maximum transmission unit in bytes.
+    pub mtu: Option<u32>,
+    /// Alias.
+    pub alias: Option<String>,
+    /// Bridge port settings.
+    pub port: Option<Port>,
+}
+
+impl Change {
+    /// A change of `device` that changes nothing yet.
+    pub fn of(device: impl Into<String>) -> Self {
+        Self { device: device.into(), ..Self::default() }
+    }
+
+    pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
+        let index = engine.index(side, &self.device)?;
+        // A link that was made a moment ago has none of this yet and takes all of it along when it goes.
+        if engine.made(side, &self.device) {
+            link::set(engine.socket(side)?, index, &self.device, &self.request())?;
+            return Ok(Done::Made);
+        }
+        let Some(found) = engine.link(side, &self.device)?.cloned() else { return Ok(Done::Present) };
+        let previous = self.previous(&found);
+        if previous == Self::of(&self.device) {
+            return Ok(Done::Present);
+        }
+        link::set(engine.socket(side)?, index, &self.device, &self.request())?;
+        engine.forget(side, &self.device);
+        Ok(Done::Changed(Op::Change(previous)))
+    }
+
+    fn request(&self) -> link::Change<'_> {
+        link::Change {
+            up: self.up,
+            promisc: self.promisc,
+            mac: self.mac,
+            mtu: self.mtu,
+            alias: self.alias.as_deref(),
+            port: self.port,
+            ..link::Change::default()
+        }
+    }
+
+    /// The values of `found` where they differ from what is wanted.
+    fn previous(&self, found: &Found) -> Self {
+        let promisc = found.flags & flags::PROMISC != 0;
+        Self {
+            device: self.device.clone(),
+            up: self.up.filter(|up| *up != found.is_up()).map(|up| !up),
+            promisc: self.promisc.filter(|wanted| *wanted != promisc).map(|wanted| !wanted),
+            mac: self.mac.filter(|mac| Some(*mac) != found.mac).and(found.mac),
+            mtu: self.mtu.filter(|mtu| *mtu != found.mtu).map(|_| found.mtu),
+            alias: self
+                .alias
+                .as_ref()
+                .filter(|alias| Some(*alias) != found.alias.as_ref())
+                .map(|_| found.alias.clone().unwrap_or_default()),
+            port: self.port.filter(|port| Some(*port) != found.port).and(found.port),
+        }
+    }
+
+    pub(crate) fn check(&self, engine: &mut Engine, side: Side, differences: &mut Vec<Difference>) -> Result<()> {
+        let Some(found) = engine.link(side, &self.device)? else {
+            differences.push(Difference::absent(format_args!("{side} link {}", self.device)));
+            return Ok(());
+        };
+        let previous = self.previous(found);
+        let wanted = Self {
+            device: self.device.clone(),
+            up: previous.up.map(|up| !up),
+            promisc: previous.promisc.map(|promisc| !promisc),
+            mac: previous.mac.and(self.mac),
+            mtu: previous.mtu.and(self.mtu),
+            alias: previous.alias.as_ref().and(self.alias.clone()),
+            port: previous.port.and(self.port),
+        };
+        if previous != Self::of(&self.device) {
+            let object = format_args!("{side} link {}", self.device).to_string();
+            differences.push(Difference::new(object, wanted.request(), previous.request()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.device, self.request())
+    }
+}

@@ -1,0 +1,287 @@
+//! A link that is made.
+
+use std::fmt;
+use std::os::fd::AsFd;
+
+use kernel::depart;
+use kernel::mac::Mac;
+use kernel::netlink::link::{self, Kind, Link as Found, NewLink, NewPeer};
+
+use crate::apply::Done;
+use crate::error::{Cause, Difference, Result};
+use crate::{Engine, Side};
+
+/// A link, with its other end if it is a pair. As a shared object it is adopted where a link of its name and kind
+/// exists; as one's own it must not exist.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: Kind,
+    /// Hardware address; the kernel's choice if unset.
+    pub mac: Option<Mac>,
+    /// Maximum transmission unit in bytes; the kernel's choice if unset.
+    pub mtu: Option<u32>,
+    /// Bring it up at once.
+    pub up: bool,
+    /// The bridge or VRF that it joins, on the same side.
+    pub master: Option<String>,
+    /// The parent of a child device, and the side it is on.
+    pub parent: Option<(Side, String)>,
+    /// The other end.
+    pub peer: Option<Peer>,
+}
+
+/// The other end of a pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// Where it lives.
+    pub side: Side,
+    /// Name.
+    pub name: String,
+    /// Hardware address; the kernel's choice if unset.
+    pub mac: Option<Mac>,
+    /// Maximum transmission unit in bytes; the kernel's choice if unset.
+    pub mtu: Option<u32>,
+}
+
+impl Link {
+    /// A link of `kind` named `name`, everything else the kernel's choice.
+    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+        Self { name: name.into(), kind, mac: None, mtu: None, up: false, master: None, parent: None, peer: None }
+    }
+
+    pub(crate) fn apply(&self, engine: &mut Engine, side: Side, shared: bool) -> Result<Done> {
+        if shared && self.adopt(engine, side)? {
+            return Ok(Done::Present);
+        }
+        match self.make(engine, side) {
+            Ok(()) => Ok(Done::Made),
+            Err(error) => match error.cause {
+                Cause::Kernel(cause) if cause.is_present() && shared => {
+                    // Somebody else made it in between.
+                    if self.adopt(engine, side)? { Ok(Done::Present) } else { Err(cause.into()) }
+                }
+                Cause::Kernel(cause) if cause.is_present() => {
+                    let peer = self.peer.as_ref().map(|peer| peer.name.clone());
+                    Err(Cause::Exists { name: self.name.clone(), peer }.into())
+                }
+                cause => Err(cause.into()),
+            },
+        }
+    }
+
+    /// True if a link of this name and kind is there; one of another kind is a conflict.
+    fn adopt(&self, engine: &mut Engine, side: Side) -> Result<bool> {
+        match engine.link(side, &self.name)? {
+            None => Ok(false),
+            Some(found) if found.kind.name() == self.kind.name() => Ok(true),
+            Some(found) => Err(self.differs("kind", self.kind.name(), kind_name(found)).into()),
+        }
+    }
+
+    fn make(&self, engine: &mut Engine, side: Side) -> Result<()> {
+        let master = self.master.as_ref().map(|name| engine.index(side, name)).transpose()?;
+        let parent = self.parent.as_ref().map(|(side, name)| engine.index(*side, name)).transpose()?;
+        let from = self.parent.as_ref().map_or(side, |(side, _)| *side);
+        let netns = (from != side).then(|| engine.netns(side)).flatten().map(|fd| fd.try_clone_to_owned());
+        let netns = netns.transpose().map_err(|error| kernel::Error::io("duplicate a descriptor", &error))?;
+        let peer_netns = match &self.peer {
+            Some(peer) if peer.side != from => engine.netns(peer.side).map(|fd| fd.try_clone_to_owned()),
+            _ => None,
+        };
+        let peer_netns = peer_netns.transpose().map_err(|error| kernel::Error::io("duplicate a descriptor", &error))?;
+        let new = NewLink {
+            name: &self.name,
+            kind: &self.kind,
+            mac: self.mac,
+            mtu: self.mtu,
+            up: self.up,
+            master,
+            parent,
+            netns: netns.as_ref().map(AsFd::as_fd),
+            peer: self.peer.as_ref().map(|peer| NewPeer {
+                name: &peer.name,
+                mac: peer.mac,
+                mtu: peer.mtu,
+                netns: peer_netns.as_ref().map(AsFd::as_fd),
+            }),
+        };
+        let echoed = link::add(engine.socket(from)?, &new)?;
+        self.learn(engine, side, echoed)
+    }
+
+    /// Remembers what was made; asks only a kernel that did not say.
+    fn learn(&self, engine: &mut Engine, side: Side, echoed: Option<Found>) -> Result<()> {
+        let made = match echoed.filter(|found| found.name == self.name) {
+            Some(found) => found,
+            None => {
+                let found = link::get(engine.socket(side)?, &self.name)?;
+                found.ok_or_else(|| Cause::NoLink(self.name.clone()))?
+            }
+        };
+        if let Some(peer) = &self.peer {
+            let known = match (made.peer, peer.mac) {
+                (Some(index), Some(mac)) => {
+                    let mtu = peer.mtu.unwrap_or(made.mtu);
+                    Some(Found {
+                        index,
+                        name: peer.name.clone(),
+                        mac: Some(mac),
+                        mtu,
+                        master: None,
+                        flags: 0,
+                        ..made.clone()
+                    })
+                }
+                _ => link::get(engine.socket(peer.side)?, &peer.name)?,
+            };
+            if let Some(known) = known {
+                engine.learn(peer.side, known);
+            }
+        }
+        engine.learn(side, made);
+        Ok(())
+    }
+
+    pub(crate) fn check(&self, engine: &mut Engine, side: Side, differences: &mut Vec<Difference>) -> Result<()> {
+        let master = match &self.master {
+            Some(name) => engine.link(side, name)?.map(|link| link.index),
+            None => None,
+        };
+        let Some(found) = engine.link(side, &self.name)?.cloned() else {
+            differences.push(Difference::absent(format_args!("{side} link {}", self.name)));
+            return Ok(());
+        };
+        if found.kind.name() != self.kind.name() {
+            differences.push(self.differs("kind", self.kind.name(), kind_name(&found)));
+        } else if found.kind != self.kind && !matches!(self.kind, Kind::Bridge { .. }) {
+            differences.push(self.differs("kind", &self.kind, &found.kind));
+        }
+        compare(differences, &self.name, "address", self.mac, found.mac);
+        compare(differences, &self.name, "mtu", self.mtu, Some(found.mtu));
+        if self.up && !found.is_up() {
+            differences.push(self.differs("state", "up", "down"));
+        }
+        if let Some(name) = &self.master
+            && (master.is_none() || found.master != master)
+        {
+            let actual = found.master.map_or("none".to_owned(), |index| format!("link {index}"));
+            differences.push(self.differs("master", name, actual));
+        }
+        if let Some(peer) = &self.peer {
+            self.check_peer(engine, peer, &found, differences)?;
+        }
+        Ok(())
+    }
+
+    fn check_peer(
+        &self,
+        engine: &mut Engine,
+        peer: &Peer,
+        end: &Found,
+        differences: &mut Vec<Difference>,
+    ) -> Result<()> {
+        let Some(found) = engine.link(peer.side, &peer.name)?.cloned() else {
+            differences.push(Difference::absent(format_args!("{} link {}", peer.side, peer.name)));
+            return Ok(());
+        };
+        if found.kind.name() != self.kind.name() {
+            let wanted = self.kind.name();
+            differences.push(Difference::new(format_args!("kind of link {}", peer.name), wanted, kind_name(&found)));
+        } else if end.peer != Some(found.index) {
+            let actual = end.peer.map_or("nothing".to_owned(), |index| format!("link {index}"));
+            differences.push(self.differs("peer", format_args!("{} ({})", peer.name, found.index), actual));
+        }
+        compare(differences, &peer.name, "address", peer.mac, found.mac);
+        compare(differences, &peer.name, "mtu", peer.mtu, Some(found.mtu));
+        Ok(())
+    }
+
+    /// Removes the link, found by its own name or by its other end's. A shared link stays while it has members.
+    pub(crate) fn remove(&self, engine: &mut Engine, side: Side, shared: bool) -> kernel::Result<()> {
+        let mut place = (side, self.name.as_str());
+        let mut found = self.find(engine, place)?;
+        if found.is_none()
+            && let Some(peer) = self.peer.as_ref().filter(|peer| peer.side == Side::Host || engine.has_container())
+        {
+            place = (peer.side, peer.name.as_str());
+            found = self.find(engine, place)?;
+        }
+        let Some(index) = found else { return Ok(()) };
+        if shared && !link::list(engine.socket(side)?, Some(index))?.is_empty() {
+            return Ok(());
+        }
+        engine.depart(place.0, index, place.1)
+    }
+
+    fn find(&self, engine: &mut Engine, (side, name): (Side, &str)) -> kernel::Result<Option<u32>> {
+        engine.forget(side, name);
+        Ok(engine.link(side, name)?.filter(|link| link.kind.name() == self.kind.name()).map(|link| link.index))
+    }
+
+    fn differs(&self, what: &str, wanted: impl fmt::Display, found: impl fmt::Display) -> Difference {
+        Difference::new(format_args!("{what} of link {}", self.name), wanted, found)
+    }
+}
+
+impl Engine {
+    /// Removes a link without waiting for grace periods, see [`kernel::depart`].
+    pub(crate) fn depart(&mut self, side: Side, index: u32, name: &str) -> kernel::Result<()> {
+        self.forget(side, name);
+        self.socket(side)?;
+        let nft = self.take_nft();
+        let mut socket = self.take_socket(side);
+        let outcome = match &mut socket {
+            Some(socket) => {
+                let held: Vec<_> = nft.iter().map(AsFd::as_fd).collect();
+                self.inside(side, || depart::remove(socket, index, name, &held))
+            }
+            None => Ok(()),
+        };
+        self.put_back(side, socket, nft);
+        outcome
+    }
+}
+
+fn compare<T: PartialEq + fmt::Display>(
+    differences: &mut Vec<Difference>,
+    name: &str,
+    what: &str,
+    wanted: Option<T>,
+    found: Option<T>,
+) {
+    let Some(wanted) = wanted else { return };
+    match found {
+        Some(found) if found == wanted => {}
+        Some(found) => differences.push(Difference::new(format_args!("{what} of link {name}"), wanted, found)),
+        None => differences.push(Difference::new(format_args!("{what} of link {name}"), wanted, "unset")),
+    }
+}
+
+fn kind_name(found: &Found) -> &str {
+    match found.kind.name() {
+        "" => "hardware",
+        name => name,
+    }
+}
+
+impl fmt::Display for Link {
+    /// As the arguments of `ip link add`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        self.parent.as_ref().map_or(Ok(()), |(_, parent)| write!(f, " link {parent}"))?;
+        self.mac.map_or(Ok(()), |mac| write!(f, " address {mac}"))?;
+        self.mtu.map_or(Ok(()), |mtu| write!(f, " mtu {mtu}"))?;
+        self.master.as_ref().map_or(Ok(()), |master| write!(f, " master {master}"))?;
+        f.write_str(if self.up { " up" } else { "" })?;
+        write!(f, " type {}", self.kind)?;
+        if let Some(peer) = &self.peer {
+            write!(f, " peer {} netns {}", peer.name, peer.side)?;
+            peer.mac.map_or(Ok(()), |mac| write!(f, " address {mac}"))?;
+            peer.mtu.map_or(Ok(()), |mtu| write!(f, " mtu {mtu}"))?;
+        }
+        Ok(())
+    }
+}

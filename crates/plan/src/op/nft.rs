@@ -1,0 +1,251 @@
+//! An nftables table's share of a plan: a skeleton that everybody shares, and elements that belong to the plan.
+//!
+//! The skeleton (table, sets, chains with their rules) is made whole or not at all and costs the same however many
+//! containers there are; a container is one element per address, so that neither a packet nor an ADD pays for the
+//! others. Elements carry their owner as a comment, which is how they are found again without their keys.
+
+use std::fmt;
+
+use kernel::nft::{Change, Element, Mapped, Set, Table, Transaction, Verdict, query};
+use kernel::{Socket, nft};
+
+use crate::Engine;
+use crate::apply::Done;
+use crate::error::{Cause, Difference, Error, Result};
+
+/// How often to look again when somebody else changes the same table in between.
+const TRIES: u32 = 16;
+
+/// Elements of one table, and the skeleton they need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nft {
+    /// The table.
+    pub table: Table,
+    /// Its sets and maps.
+    pub sets: Vec<Set>,
+    /// Its chains with all their rules, in an order in which each can be made. The first is the one that the elements lead
+    /// to: it goes with the last of them, and the table with the last such chain.
+    pub chains: Vec<nft::Chain>,
+    /// The elements, each with the name of its set.
+    pub elements: Vec<(String, Element)>,
+    /// The comment of every element.
+    pub owner: String,
+}
+
+impl Nft {
+    pub(crate) fn apply(&self, engine: &mut Engine) -> Result<Done> {
+        let socket = engine.nft()?;
+        // The skeleton is there but for the first time, so the elements alone are tried first.
+        let mut transaction = self.elements_only();
+        for _ in 0..TRIES {
+            match transaction.commit(socket) {
+                Ok(()) => return Ok(Done::Made),
+                Err(error) if error.is_present() => match self.resolve(socket)? {
+                    Some(next) => transaction = next,
+                    None => return Ok(Done::Present),
+                },
+                Err(error) if error.is_absent() => transaction = self.whole(socket)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let what = format!("change table {}: somebody else keeps changing it", self.table);
+        Err(Cause::Kernel(kernel::Error::new(what, EBUSY)).into())
+    }
+
+    fn elements_only(&self) -> Transaction {
+        let mut transaction = Transaction::new();
+        self.push_elements(&mut transaction);
+        transaction
+    }
+
+    fn push_elements(&self, transaction: &mut Transaction) {
+        for set in &self.sets {
+            let elements: Vec<_> = self.elements_of(set).collect();
+            if !elements.is_empty() {
+                let (table, name) = (self.table.clone(), set.name.clone());
+                transaction.push(Change::AddElements {
+                    table,
+                    set: name,
+                    interval: set.interval,
+                    elements,
+                    create: true,
+                });
+            }
+        }
+    }
+
+    fn elements_of<'a>(&'a self, set: &'a Set) -> impl Iterator<Item = Element> + 'a {
+        let own = self.elements.iter().filter(|(name, _)| *name == set.name);
+        own.map(|(_, element)| element.clone().commented(&self.owner))
+    }
+
+    /// The transaction that makes what is missing of the skeleton, and the elements.
+    fn whole(&self, socket: &mut Socket) -> kernel::Result<Transaction> {
+        let mut transaction = Transaction::new();
+        transaction.add_table(&self.table);
+        for set in &self.sets {
+            transaction.add_set(&self.table, set);
+        }
+        for chain in &self.chains {
+            if query::chain(socket, &self.table, &chain.name)?.is_some() {
+                continue;
+            }
+            // `create`, so that the rules of a chain are never there twice.
+            let bare = nft::Chain { rules: Vec::new(), ..chain.clone() };
+            transaction.push(Change::AddChain { table: self.table.clone(), chain: bare, create: true });
+            for rule in &chain.rules {
+                transaction.add_rule(&self.table, &chain.name, rule.clone());
+            }
+        }
+        self.push_elements(&mut transaction);
+        Ok(transaction)
+    }
+
+    /// Something was there already: a chain that somebody else has just made, or elements. Elements of a past owner of
+    /// the address give way; `None` if all are there as they should be.
+    fn resolve(&self, socket: &mut Socket) -> Result<Option<Transaction>> {
+        let mut stale = Vec::new();
+        let mut missing = false;
+        for set in &self.sets {
+            for wanted in self.elements_of(set) {
+                match query::element(socket, &self.table, set, &wanted.key)? {
+                    Some(found) if found == wanted => stale.push((set, None)),
+                    Some(found) => {
+                        missing = true;
+                        stale.push((set, Some(found)));
+                    }
+                    None => missing = true,
+                }
+            }
+        }
+        if !missing {
+            return Ok(None);
+        }
+        let mut transaction = Transaction::new();
+        for (set, found) in stale {
+            if let Some(found) = found {
+                transaction.delete_elements(&self.table, set, vec![Element { data: None, comment: None, ..found }]);
+            }
+        }
+        for change in self.whole(socket)?.changes() {
+            transaction.push(change.clone());
+        }
+        Ok(Some(transaction))
+    }
+
+    pub(crate) fn check(&self, engine: &mut Engine, differences: &mut Vec<Difference>) -> Result<()> {
+        let socket = engine.nft()?;
+        for chain in &self.chains {
+            if query::chain(socket, &self.table, &chain.name)?.is_none() {
+                differences.push(Difference::absent(format_args!("nft chain {} {}", self.table, chain.name)));
+            }
+        }
+        for set in &self.sets {
+            for wanted in self.elements_of(set) {
+                let object = format!("nft element {} {} {{ {wanted} }}", self.table, set.name);
+                match query::element(socket, &self.table, set, &wanted.key)? {
+                    Some(found) if found == wanted => {}
+                    Some(found) => differences.push(Difference::new(object, &wanted, found)),
+                    None => differences.push(Difference::absent(object)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the owner's elements: those of the plan, or, where the plan does not know them, those with its comment.
+    pub(crate) fn remove(&self, engine: &mut Engine) -> kernel::Result<()> {
+        let socket = engine.nft()?;
+        for _ in 0..TRIES {
+            let own = self.owned(socket)?;
+            if own.is_empty() {
+                return Ok(());
+            }
+            match self.removal(socket, own)?.commit(socket) {
+                Err(error) if [ENOENT, EBUSY, ERESTART].contains(&error.errno) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(kernel::Error::new(format_args!("change table {}: somebody else keeps changing it", self.table), EBUSY))
+    }
+
+    fn owned(&self, socket: &mut Socket) -> kernel::Result<Vec<(&Set, Element)>> {
+        let mut own = Vec::new();
+        for set in &self.sets {
+            let found = if self.elements.is_empty() {
+                query::elements(socket, &self.table, set)?
+            } else {
+                let mut found = Vec::new();
+                for wanted in self.elements_of(set) {
+                    found.extend(query::element(socket, &self.table, set, &wanted.key)?);
+                }
+                found
+            };
+            let mine = found.into_iter().filter(|element| element.comment.as_deref() == Some(&self.owner));
+            own.extend(mine.map(|element| (set, element)));
+        }
+        Ok(own)
+    }
+
+    /// The transaction that deletes `own`, the chain that nothing leads to any more, and the table with its last such chain.
+    fn removal(&self, socket: &mut Socket, own: Vec<(&Set, Element)>) -> kernel::Result<Transaction> {
+        let generation = query::generation(socket)?;
+        let mut transaction = Transaction::new();
+        let mut targets: Vec<String> =
+            own.iter().filter_map(|(_, element)| target(element)).map(str::to_owned).collect();
+        for (set, element) in own {
+            transaction.delete_elements(&self.table, set, vec![Element { data: None, comment: None, ..element }]);
+        }
+        let count = targets.len() as u32;
+        targets.dedup();
+        // As a rule all lead to one chain; what leads to several is left for whoever removes the last of each.
+        let [chain] = targets.as_slice() else { return Ok(transaction) };
+        let rules = query::rules(socket, &self.table, chain)?.len() as u32;
+        if nft::chain_users(socket, &self.table, chain)? != Some(rules + count) {
+            return Ok(transaction);
+        }
+        // Nobody may have come to use it between this look and the commit.
+        transaction.at_generation(generation);
+        if nft::table_users(socket, &self.table)? == Some((self.sets.len() + self.chains.len()) as u32) {
+            let mut transaction = Transaction::new();
+            transaction.at_generation(generation).push(Change::DeleteTable { table: self.table.clone() });
+            return Ok(transaction);
+        }
+        transaction.push(Change::DeleteChain { table: self.table.clone(), chain: chain.clone() });
+        Ok(transaction)
+    }
+}
+
+/// The chain that an element leads to.
+fn target(element: &Element) -> Option<&str> {
+    match &element.data {
+        Some(Mapped::Verdict(Verdict::Goto(chain) | Verdict::Jump(chain))) => Some(chain),
+        _ => None,
+    }
+}
+
+const ENOENT: i32 = 2;
+const EBUSY: i32 = 16;
+/// The kernel's own, for a batch whose generation has passed.
+const ERESTART: i32 = 85;
+
+impl fmt::Display for Nft {
+    /// The elements as `nft add element` takes them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (set, element)) in self.elements.iter().enumerate() {
+            let element = element.clone().commented(&self.owner);
+            write!(f, "{}add element {} {set} {{ {element} }}", if index > 0 { "; " } else { "" }, self.table)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Error> for kernel::Error {
+    /// In the kernel's shape, for callers that collect what went wrong.
+    fn from(error: Error) -> Self {
+        match error.cause {
+            Cause::Kernel(error) => error,
+            other => Self { what: other.to_string(), errno: 0, extack: None },
+        }
+    }
+}

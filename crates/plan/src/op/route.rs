@@ -1,0 +1,93 @@
+//! A route out of a link.
+
+use std::fmt;
+
+use kernel::netlink::route::{self, Filter, Route as Wanted};
+
+use crate::apply::Done;
+use crate::error::{Difference, Result};
+use crate::{Engine, Side};
+
+/// A route, out of a link that the plan names. The index in `route` is filled in when it is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// The link.
+    pub device: String,
+    /// The route.
+    pub route: Wanted,
+}
+
+impl Route {
+    /// `route` out of `device`.
+    pub fn new(device: impl Into<String>, route: Wanted) -> Self {
+        Self { device: device.into(), route }
+    }
+
+    fn out(&self, engine: &mut Engine, side: Side) -> Result<Wanted> {
+        Ok(Wanted { index: Some(engine.index(side, &self.device)?), ..self.route.clone() })
+    }
+
+    pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
+        let wanted = self.out(engine, side)?;
+        let socket = engine.socket(side)?;
+        match route::add(socket, &wanted) {
+            Err(error) if error.is_present() => self.beside(engine, side, wanted),
+            outcome => Ok(outcome.map(|()| Done::Made)?),
+        }
+    }
+
+    /// There is one to the same destination with the same metric: an equal one is what is wanted, one out of the same
+    /// link is meant as a further path, and one of another link keeps its precedence: this one goes behind it.
+    fn beside(&self, engine: &mut Engine, side: Side, mut wanted: Wanted) -> Result<Done> {
+        let found = list(engine, side, &wanted, false)?;
+        if found.iter().any(|found| is_same(&wanted, found)) {
+            return Ok(Done::Present);
+        }
+        let socket = engine.socket(side)?;
+        if found.iter().all(|found| found.index == wanted.index) {
+            return Ok(route::add_beside(socket, &wanted).map(|()| Done::Made)?);
+        }
+        let last = found.iter().filter_map(|found| found.metric).max().unwrap_or(0);
+        wanted.metric = Some(last + 1);
+        Ok(route::add(socket, &wanted).map(|()| Done::Made)?)
+    }
+
+    pub(crate) fn check(&self, engine: &mut Engine, side: Side, differences: &mut Vec<Difference>) -> Result<()> {
+        let wanted = self.out(engine, side)?;
+        let found = list(engine, side, &wanted, true)?;
+        // The metric may have had to give way, so it is not compared unless it was asked for.
+        if !found.iter().any(|found| is_same(&wanted, found)) {
+            differences.push(Difference::absent(format_args!("route {} dev {}", self.route, self.device)));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, engine: &mut Engine, side: Side) -> kernel::Result<()> {
+        let Some(index) = engine.link(side, &self.device)?.map(|link| link.index) else { return Ok(()) };
+        let wanted = Wanted { index: Some(index), ..self.route.clone() };
+        route::remove(engine.socket(side)?, &wanted)
+    }
+}
+
+/// The routes of `wanted`'s table to its destination, out of its link only if `own`.
+fn list(engine: &mut Engine, side: Side, wanted: &Wanted, own: bool) -> Result<Vec<Wanted>> {
+    let filter = Filter { table: Some(wanted.table), index: wanted.index.filter(|_| own) };
+    let mut routes = route::list(engine.socket(side)?, wanted.dst.addr().is_ipv6(), filter)?;
+    routes.retain(|found| found.dst == wanted.dst.trunc());
+    Ok(routes)
+}
+
+/// Equal in what was asked for: a gateway or metric that was not is the kernel's choice.
+fn is_same(wanted: &Wanted, found: &Wanted) -> bool {
+    found.index == wanted.index
+        && found.kind == wanted.kind
+        && (wanted.gateway.is_none() || found.gateway == wanted.gateway)
+        && (wanted.src.is_none() || found.src == wanted.src)
+        && (wanted.metric.is_none() || found.metric == wanted.metric)
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} dev {}", self.route, self.device)
+    }
+}

@@ -1,0 +1,48 @@
+//! Taking away what a plan owns, without having seen it made.
+
+use crate::{Engine, Op, Plan, Side};
+
+impl Engine {
+    /// Removes what `plan` owns, in reverse. What is gone already is success; every error is collected and the rest goes
+    /// on. Shared objects stay; whatever rests on a link that the plan owns goes with the link; a container's objects
+    /// are gone if its namespace is.
+    pub fn remove(&mut self, plan: &Plan) -> Vec<kernel::Error> {
+        let mut errors = Vec::new();
+        for step in plan.steps.iter().rev() {
+            let unreachable = step.side == Side::Container && !self.has_container();
+            let goes_along = step.op.device().is_some_and(|device| plan.makes(step.side, device));
+            if step.shared || unreachable || (goes_along && !matches!(step.op, Op::Link(_))) {
+                continue;
+            }
+            errors.extend(self.unmake(step).err().filter(|error| !error.is_absent()));
+        }
+        errors
+    }
+
+    /// Removes a link that has no members any more: a bridge that was made for what is gone. One with members stays.
+    ///
+    /// The caller keeps others from joining it meanwhile.
+    ///
+    /// # Errors
+    /// The kernel's words.
+    pub fn remove_unused(&mut self, side: Side, name: &str) -> kernel::Result<()> {
+        self.forget(side, name);
+        let Some(index) = self.link(side, name)?.map(|link| link.index) else { return Ok(()) };
+        if !kernel::netlink::link::list(self.socket(side)?, Some(index))?.is_empty() {
+            return Ok(());
+        }
+        match self.depart(side, index, name) {
+            Err(error) if error.is_absent() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Lets go of what would block the end of the process: to be called last, after removals that made no detached
+    /// child of their own.
+    pub fn close(self) {
+        if let Some(nft) = self.held() {
+            // Without a child the close is ours, and waits: slower, but right.
+            let _ = kernel::depart::let_go(&[std::os::fd::AsFd::as_fd(nft)]);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What an attachment (network, container ID, interface name) is called in the kernel, so that it is found again by
+//! nothing but those three.
+
+use cni::Request;
+use kernel::mac::Mac;
+use sha2::{Digest, Sha512};
+
+/// What the aliases of our links begin with.
+const ALIAS: &str = "netferry:";
+/// nft reads comments of at most 127 bytes.
+const LONGEST_MARK: usize = 120;
+/// `IFALIASZ` less the terminating zero.
+const LONGEST_ALIAS: usize = 255;
+
+/// The names of one attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Name of the network.
+    pub network: String,
+    /// Container ID.
+    pub container_id: String,
+    /// Interface name in the container.
+    pub ifname: String,
+    hash: [u8; 64],
+}
+
+impl Attachment {
+    /// The attachment that a call is about.
+    pub fn of(request: &Request) -> Self {
+        Self::new(&request.conf.name, &request.env.container_id, &request.env.ifname)
+    }
+
+    /// An attachment by its three names.
+    pub fn new(network: &str, container_id: &str, ifname: &str) -> Self {
+        let mut hash = Sha512::new();
+        for part in [network, container_id, ifname] {
+            hash.update(part.as_bytes());
+            // No name holds a zero byte, so no two triples read the same.
+            hash.update([0]);
+        }
+        Self {
+            network: network.to_owned(),
+            container_id: container_id.to_owned(),
+            ifname: ifname.to_owned(),
+            hash: hash.finalize().into(),
+        }
+    }
+
+    /// The host end's name: `veth`, as everything on a node expects, and 44 bits of the hash: the longest that fits.
+    pub fn host_ifname(&self) -> String {
+        format!("veth{}", &self.hex()[..11])
+    }
+
+    /// The hardware address of the host end (0) or the container's (1): the same whenever the attachment is made again,
+    /// and known before the kernel has been asked.
+    pub fn mac(&self, end: usize) -> Mac {
+        let mut bytes = [0; 6];
+        bytes.copy_from_slice(&self.hash[16 + 8 * end..][..6]);
+        Mac::local(&bytes)
+    }
+
+    /// The comment of nft elements, and with a prefix the alias of links: who it belongs to, in plain words where they
+    /// fit. A slash is in none of the three names but, behind the last one, the interface's, where it is refused too.
+    pub fn mark(&self) -> String {
+        let plain = format!("{}/{}/{}", self.network, self.container_id, self.ifname);
+        if plain.len() <= LONGEST_MARK { plain } else { format!("#{}", &self.hex()[..32]) }
+    }
+
+    /// The alias of links.
+    pub fn alias(&self) -> String {
+        let plain = format!("{ALIAS}{}/{}/{}", self.network, self.container_id, self.ifname);
+        if plain.len() <= LONGEST_ALIAS { plain } else { format!("{ALIAS}#{}", &self.hex()[..32]) }
+    }
+
+    /// Reads an alias back; `None` if it is not ours, or only a hash.
+    pub fn from_alias(alias: &str) -> Option<Self> {
+        let mut parts = alias.strip_prefix(ALIAS)?.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(network), Some(id), Some(ifname)) => Some(Self::new(network, id, ifname)),
+            _ => None,
+        }
+    }
+
+    fn hex(&self) -> String {
+        hex(&self.hash)
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_and_come_back() {
+        let attachment = Attachment::new("net", "0123abcd", "eth0");
+        assert_eq!(attachment.host_ifname().len(), 15);
+        assert_eq!(attachment.alias(), "netferry:net/0123abcd/eth0");
+        assert_eq!(Attachment::from_alias(&attachment.alias()), Some(attachment.clone()));
+        assert_eq!(attachment.mark(), "net/0123abcd/eth0");
+        assert_ne!(attachment.mac(0), attachment.mac(1));
+    }
+
+    #[test]
+    fn long_names_become_hashes() {
+        let attachment = Attachment::new("net", &"c".repeat(300), "eth0");
+        assert!(attachment.mark().len() <= LONGEST_MARK && attachment.alias().len() <= LONGEST_ALIAS);
+        assert_eq!(Attachment::from_alias(&attachment.alias()), None);
+    }
+
+    #[test]
+    fn different_triples_differ() {
+        assert_ne!(Attachment::new("a", "bc", "d").host_ifname(), Attachment::new("ab", "c", "d").host_ifname());
+    }
+
+    #[test]
+    fn foreign_aliases_are_not_ours() {
+        for alias in ["", "eth0", "netferry:", "netferry:net/cid", "other:net/cid/eth0"] {
+            assert_eq!(Attachment::from_alias(alias), None, "{alias}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The bridge as the container's gateway: its addresses, the default route, forwarding.
+
+use std::net::IpAddr;
+
+use cni::{AddResult, Error, Route};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use kernel::netlink::address::{self, Address};
+use kernel::netlink::link::{Kind, Link as Found};
+use kernel::sysctl;
+use plan::op::{self, Link, Peer, PortVlan, Sysctl};
+use plan::{Engine, Plan, Side};
+
+use super::{Facts, ignore_advertisements};
+use crate::attachment::Attachment;
+use crate::bridge::config::Conf;
+use crate::interface::{Call, from_kernel};
+use crate::layer3;
+
+/// The interface that has the gateway addresses: the bridge, or with an access VLAN a veth into that VLAN.
+pub fn device(conf: &Conf) -> String {
+    match conf.vlan {
+        0 => conf.bridge().to_owned(),
+        vlan => format!("{}.{vlan}", conf.bridge()),
+    }
+}
+
+/// The addresses that the gateway interface has now, where that decides anything.
+pub fn observe(call: &Call<'_, Conf>, bridge: Option<&Found>, engine: &mut Engine) -> Result<Vec<Address>, Error> {
+    if !call.conf.is_gateway() || bridge.is_none() {
+        return Ok(Vec::new());
+    }
+    let index = engine.link(Side::Host, &device(&call.conf)).map_err(from_kernel)?.map(|link| link.index);
+    match index {
+        Some(index) => address::list(engine.socket(Side::Host).map_err(from_kernel)?, Some(index)).map_err(from_kernel),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Uplinks that configure themselves by router advertisements, as long as the node does not forward IPv6 yet: from then
+/// on the kernel ignores advertisements on them unless `accept_ra` is 2.
+pub fn uplinks(call: &Call<'_, Conf>) -> Result<Vec<String>, Error> {
+    let forwards = || sysctl::get("net/ipv6/conf/all/forwarding").map_or(true, |value| value != "0");
+    if !call.conf.is_gateway() || forwards() {
+        return Ok(Vec::new());
+    }
+    let Ok(entries) = std::fs::read_dir("/proc/sys/net/ipv6/conf") else { return Ok(Vec::new()) };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names
+        .filter(|name| !matches!(name.as_str(), "all" | "default" | "lo") && name != call.conf.bridge())
+        .filter(|name| sysctl::get(&sysctl::interface("ipv6", name, "accept_ra")).is_ok_and(|value| value == "1"))
+        .collect())
+}
+
+/// Gives every address a gateway, the first of its subnet where the address management says none, and the container a
+/// default route in each family if the bridge is to be that.
+pub fn complete(conf: &Conf, facts: &Facts, given: &mut AddResult) -> Result<(), Error> {
+    if !conf.is_gateway() {
+        return Ok(());
+    }
+    for ip in &mut given.ips {
+        ip.gateway = ip.gateway.or_else(|| first_host(ip.address));
+    }
+    let wanted = addresses(given);
+    if let Some(new) = wanted.iter().find(|new| conflicting(&facts.addresses, new, &wanted).is_some())
+        && !conf.force_address
+    {
+        let text = format!("\"{}\" already has an IP address different from {}", device(conf), new.local);
+        return Err(Error::internal(text));
+    }
+    if conf.is_default_gateway {
+        default_routes(given);
+    }
+    Ok(())
+}
+
+fn default_routes(given: &mut AddResult) {
+    for default in [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())] {
+        let is_set = given.routes.iter().any(|route| route.dst == default && route.gw.is_some());
+        if let Some(gateway) = layer3::first_gateway(given, default.addr()).filter(|_| !is_set) {
+            given.routes.retain(|route| route.dst != default);
+            given.routes.push(Route::new(default, Some(gateway)));
+        }
+    }
+}
+
+fn first_host(net: IpNet) -> Option<IpAddr> {
+    match net.network() {
+        IpAddr::V4(ip) => Some(IpAddr::V4(u32::from(ip).checked_add(1)?.into())),
+        IpAddr::V6(ip) => Some(IpAddr::V6(u128::from(ip).checked_add(1)?.into())),
+    }
+}
+
+/// The gateway's part of the plan.
+pub fn plan(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult, plan: &mut Plan) {
+    let conf = &call.conf;
+    let device = device(conf);
+    if conf.vlan != 0 {
+        vlan_device(conf, &device, plan);
+    }
+    let wanted = addresses(given);
+    for address in wanted.clone() {
+        let replaces = conf.force_address.then(|| conflicting(&facts.addresses, &address, &wanted)).flatten().cloned();
+        plan.share(Side::Host, op::Address { device: device.clone(), address, replaces });
+    }
+    let has_ipv6 = given.ips.iter().any(|ip| ip.address.addr().is_ipv6());
+    for uplink in facts.uplinks.iter().filter(|_| has_ipv6) {
+        let settings = vec![(sysctl::interface("ipv6", uplink, "accept_ra"), "2".to_owned())];
+        plan.share(Side::Host, Sysctl { device: Some(uplink.clone()), settings, optional: true });
+    }
+    layer3::forwarding(plan, given);
+}
+
+/// The gateway addresses, each once, with the prefix length of the subnet.
+fn addresses(given: &AddResult) -> Vec<Address> {
+    let mut addresses: Vec<Address> = Vec::new();
+    for ip in &given.ips {
+        let Some(Ok(local)) = ip.gateway.map(|gateway| IpNet::new(gateway, ip.address.prefix_len())) else { continue };
+        if addresses.iter().any(|address| address.local == local) {
+            continue;
+        }
+        let mut address = Address::new(0, local);
+        match local {
+            IpNet::V4(net) if net.prefix_len() < 31 => address.broadcast = Some(net.broadcast()),
+            // Nobody else answers for a gateway that was just made; looking for duplicates would only delay it.
+            IpNet::V6(_) => address.flags |= address::flags::NODAD,
+            IpNet::V4(_) => {}
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+/// An address that the gateway interface cannot keep beside `wanted`: any other IPv4 address, an IPv6 address of an
+/// overlapping subnet. An equal one is no conflict, nor is another gateway of the same plan.
+fn conflicting<'a>(found: &'a [Address], wanted: &Address, all: &[Address]) -> Option<&'a Address> {
+    found.iter().find(|found| {
+        let (old, new) = (found.local, wanted.local);
+        let overlap = old.contains(&new.addr()) || new.contains(&old.addr());
+        let same_family = old.addr().is_ipv4() == new.addr().is_ipv4();
+        same_family && (overlap || old.addr().is_ipv4()) && !all.iter().any(|wanted| wanted.local == old)
+    })
+}
+
+/// With an access VLAN the gateway is a veth in the host, its other end a port of the bridge in that VLAN.
+fn vlan_device(conf: &Conf, device: &str, plan: &mut Plan) {
+    let port = Attachment::new(conf.bridge(), device, "gateway").host_ifname();
+    plan.share(
+        Side::Host,
+        Link {
+            up: true,
+            master: Some(conf.bridge().to_owned()),
+            mtu: conf.mtu(),
+            peer: Some(Peer { side: Side::Host, name: device.to_owned(), mac: None, mtu: conf.mtu() }),
+            ..Link::new(&port, Kind::Veth)
+        },
+    );
+    ignore_advertisements(plan, device, true);
+    if let Ok(id) = u16::try_from(conf.vlan) {
+        let vlan = |id, own| kernel::netlink::port_vlan::PortVlan { id, pvid: own, untagged: own };
+        if id != 1 {
+            plan.share(Side::Host, PortVlan { device: port.clone(), vlan: vlan(1, false), present: false });
+        }
+        plan.share(Side::Host, PortVlan { device: port, vlan: vlan(id, true), present: true });
+    }
+    plan.share(Side::Host, op::Change { up: Some(true), ..op::Change::of(device) });
+}

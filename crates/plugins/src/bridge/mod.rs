@@ -1,0 +1,212 @@
+//! `bridge`: a veth into the container, its host end a port of a bridge. See `docs/bridge.md`.
+
+mod config;
+mod gateway;
+
+use cni::{AddResult, Error, Version};
+use kernel::mac::Mac;
+use kernel::netlink::link::{Kind, Link as Found, Port};
+use kernel::sysctl;
+use plan::op::{self, Change, Link, Peer, PortVlan, Sysctl};
+use plan::{Engine, Plan, Side};
+
+use crate::interface::{self, Call, InterfacePlugin, from_kernel};
+use crate::layer3::{self, Detection};
+use crate::run::Plugin;
+use crate::{macspoof, masquerade};
+use config::Conf;
+
+/// The plugin.
+pub const PLUGIN: Plugin = Plugin {
+    name: "bridge",
+    versions: &Version::ALL,
+    add: interface::add::<Bridge>,
+    check: interface::check::<Bridge>,
+    del: interface::del::<Bridge>,
+    gc: interface::gc::<Bridge>,
+    status: interface::status::<Bridge>,
+    plan: interface::plan::<Bridge>,
+};
+
+/// The plugin as the verbs see it.
+pub struct Bridge;
+
+/// What the plan depends on.
+#[derive(Default)]
+pub struct Facts {
+    /// The bridge, if it is there.
+    bridge: Option<Found>,
+    /// Its addresses, if they matter.
+    addresses: Vec<kernel::netlink::address::Address>,
+    /// Uplinks that would stop listening to router advertisements once the node forwards IPv6.
+    uplinks: Vec<String>,
+}
+
+impl InterfacePlugin for Bridge {
+    type Conf = Conf;
+    type Facts = Facts;
+
+    fn validate(call: &Call<'_, Conf>) -> Result<(), Error> {
+        config::validate(call)
+    }
+
+    fn observe(call: &Call<'_, Conf>, engine: &mut Engine) -> Result<Facts, Error> {
+        let name = call.conf.bridge();
+        let bridge = engine.link(Side::Host, name).map_err(from_kernel)?.cloned();
+        if bridge.as_ref().is_some_and(|found| !matches!(found.kind, Kind::Bridge { .. })) {
+            return Err(Error::internal(format!("\"{name}\" already exists but is not a bridge")));
+        }
+        let addresses = gateway::observe(call, bridge.as_ref(), engine)?;
+        let uplinks = gateway::uplinks(call)?;
+        Ok(Facts { bridge, addresses, uplinks })
+    }
+
+    fn links(call: &Call<'_, Conf>, facts: &Facts) -> Plan {
+        let (conf, attachment) = (&call.conf, &call.attachment);
+        let mut plan = Plan::new();
+        bridge(call, facts, &mut plan);
+        let host = call.host_ifname();
+        // Another program's end has an address and an alias of its own.
+        let own = host == attachment.host_ifname();
+        let mac = container_mac(call);
+        plan.own(
+            Side::Host,
+            Link {
+                mac: Some(attachment.mac(0)).filter(|_| own),
+                mtu: conf.mtu(),
+                up: true,
+                master: Some(conf.bridge().to_owned()),
+                peer: Some(Peer { side: Side::Container, name: attachment.ifname.clone(), mac, mtu: conf.mtu() }),
+                ..Link::new(&host, Kind::Veth)
+            },
+        );
+        let port = Port { hairpin: conf.hairpin_mode, isolated: conf.port_isolation };
+        plan.own(
+            Side::Host,
+            Change {
+                alias: Some(attachment.alias()).filter(|_| own),
+                port: Some(port).filter(|port| *port != Port::default()),
+                ..Change::of(&host)
+            },
+        );
+        ignore_advertisements(&mut plan, &host, false);
+        vlans(call, &host, &mut plan);
+        if conf.macspoofchk
+            && let Some(mac) = mac
+        {
+            plan.own(Side::Host, macspoof::nft(attachment, &host, mac));
+        }
+        plan
+    }
+
+    fn complete(call: &Call<'_, Conf>, facts: &Facts, given: &mut AddResult) -> Result<(), Error> {
+        if !call.request.conf.ipam_type.is_empty() && given.ips.is_empty() {
+            return Err(Error::internal("IPAM plugin returned missing IP config"));
+        }
+        gateway::complete(&call.conf, facts, given)
+    }
+
+    fn layer3(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult) -> Plan {
+        let (conf, device) = (&call.conf, call.attachment.ifname.as_str());
+        let mut plan = Plan::new();
+        if conf.disable_container_interface {
+            return plan;
+        }
+        let detection = if conf.enabledad { Detection::Enhanced } else { Detection::Off };
+        layer3::ipv6_sysctls(&mut plan, device, given, detection);
+        for ip in &given.ips {
+            plan.own(Side::Container, op::Address::new(device, layer3::container_address(ip, detection)));
+        }
+        layer3::bring_up(&mut plan, device);
+        if conf.is_gateway() && !given.ips.is_empty() {
+            gateway::plan(call, facts, given, &mut plan);
+        }
+        layer3::routes(&mut plan, device, given);
+        if conf.ip_masq && !given.ips.is_empty() {
+            masquerade::plan(conf.backend(), &call.attachment, given, &mut plan);
+        }
+        plan.own(Side::Host, op::Ready { device: call.host_ifname() });
+        layer3::announce(&mut plan, device, given);
+        plan
+    }
+
+    fn interfaces(call: &Call<'_, Conf>, given: &AddResult) -> Vec<(Side, String)> {
+        let mut interfaces = vec![
+            (Side::Host, call.conf.bridge().to_owned()),
+            (Side::Host, call.host_ifname()),
+            (Side::Container, call.attachment.ifname.clone()),
+        ];
+        if call.conf.vlan != 0 && call.conf.is_gateway() && !given.ips.is_empty() {
+            interfaces.push((Side::Host, gateway::device(&call.conf)));
+        }
+        interfaces
+    }
+
+    fn mac(call: &Call<'_, Conf>, side: Side, name: &str) -> Option<Mac> {
+        match side {
+            Side::Container => container_mac(call),
+            Side::Host if name == call.host_ifname() => Some(call.attachment.mac(0)),
+            Side::Host => None,
+        }
+    }
+
+    fn after_del(call: &Call<'_, Conf>, engine: &mut Engine) -> Vec<Error> {
+        let mut errors = Vec::new();
+        if call.conf.ip_masq {
+            errors.extend(masquerade::remove_foreign(&call.attachment, engine).err());
+        }
+        if call.conf.remove_when_empty {
+            errors.extend(engine.remove_unused(Side::Host, call.conf.bridge()).err().map(from_kernel));
+        }
+        errors
+    }
+}
+
+/// The bridge itself: made if it is missing, adopted as it is otherwise.
+fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
+    let conf = &call.conf;
+    let name = conf.bridge();
+    let new = Link {
+        // An address of its own: without one a bridge takes the lowest of its ports' and changes it as they come and go.
+        mac: facts.bridge.is_none().then(|| crate::attachment::Attachment::new(name, "bridge", "").mac(0)),
+        mtu: conf.mtu().filter(|_| facts.bridge.is_none()),
+        up: true,
+        ..Link::new(name, Kind::Bridge { vlan_filtering: conf.has_vlans() })
+    };
+    plan.share(Side::Host, new);
+    if facts.bridge.is_none() {
+        ignore_advertisements(plan, name, true);
+    }
+    plan.share(
+        Side::Host,
+        Change { up: Some(true), promisc: Some(true).filter(|_| conf.promisc_mode), ..Change::of(name) },
+    );
+}
+
+/// A router's advertisement in a container network is nothing that the node should configure itself by.
+fn ignore_advertisements(plan: &mut Plan, device: &str, shared: bool) {
+    let settings = vec![(sysctl::interface("ipv6", device, "accept_ra"), "0".to_owned())];
+    // Optional: a kernel without IPv6 has no such key.
+    let sysctl = Sysctl { device: Some(device.to_owned()), settings, optional: true };
+    if shared { plan.share(Side::Host, sysctl) } else { plan.own(Side::Host, sysctl) }
+}
+
+fn vlans(call: &Call<'_, Conf>, port: &str, plan: &mut Plan) {
+    if !call.conf.has_vlans() {
+        return;
+    }
+    let vlans = call.conf.port_vlans();
+    if !call.conf.preserve_default_vlan && !vlans.iter().any(|vlan| vlan.id == 1) {
+        let vlan = kernel::netlink::port_vlan::PortVlan { id: 1, pvid: false, untagged: false };
+        plan.own(Side::Host, PortVlan { device: port.to_owned(), vlan, present: false });
+    }
+    for vlan in vlans {
+        plan.own(Side::Host, PortVlan { device: port.to_owned(), vlan, present: true });
+    }
+}
+
+/// The container end's address: as it was asked for, as the result has it, or made of the attachment's names.
+fn container_mac(call: &Call<'_, Conf>) -> Option<Mac> {
+    let requested = config::requested_mac(call).ok().flatten();
+    requested.or_else(|| call.container_mac()).or_else(|| Some(call.attachment.mac(1)))
+}

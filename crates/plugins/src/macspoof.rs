@@ -1,0 +1,48 @@
+//! MAC spoof check (`macspoofchk`): a container may send frames only from its own hardware address.
+//!
+//! The map `ports` leads the frames of guarded bridge ports to a chain that lets through what is in the set `addresses`;
+//! a port is one element in either, so a frame costs two lookups however many ports there are.
+
+use kernel::mac::Mac;
+use kernel::nft::{
+    Chain, Data, Element, Expr, Family, Field, Hook, Kind, Mapped, Point, Selector, Set, Table, Value, Verdict,
+};
+use plan::op::Nft;
+
+use crate::attachment::Attachment;
+
+/// Before everything else that looks at a frame, as the reference plugin has it.
+const PRIORITY: i32 = -300;
+const GUARD: &str = "guard";
+
+/// The share of `attachment`, whose host end is `port` and whose container's end has the address `mac`.
+pub fn nft(attachment: &Attachment, port: &str, mac: Mac) -> Nft {
+    let name = Value::Ifname(port.to_owned());
+    let mut address = [0; 6];
+    // Bridge ports of ours are Ethernet: six bytes.
+    address.iter_mut().zip(mac.as_bytes()).for_each(|(to, from)| *to = *from);
+    Nft {
+        table: Table { comment: Some("made by netferry".to_owned()), ..Table::new(Family::Bridge, "netferry") },
+        sets: vec![
+            Set::new("addresses", [Field::Ifname, Field::EtherAddr]),
+            Set::map("ports", [Field::Ifname], Data::Verdict),
+        ],
+        chains: vec![guard(), prerouting()],
+        elements: vec![
+            ("addresses".to_owned(), Element::new([name.clone(), Value::Ether(address)])),
+            ("ports".to_owned(), Element::mapped([name], Mapped::Verdict(Verdict::Goto(GUARD.to_owned())))),
+        ],
+        owner: attachment.mark(),
+    }
+}
+
+fn guard() -> Chain {
+    let key = vec![Selector::IifName, Selector::EtherSaddr];
+    let known = Expr::Lookup { key, negate: false, set: "addresses".to_owned() };
+    Chain::new(GUARD).with([known, Expr::ACCEPT]).with([Expr::DROP])
+}
+
+fn prerouting() -> Chain {
+    let by_port = Expr::VerdictMap { key: vec![Selector::IifName], map: "ports".to_owned() };
+    Chain::base("prerouting", Hook::new(Kind::Filter, Point::Prerouting, PRIORITY)).with([by_port])
+}

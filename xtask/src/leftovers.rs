@@ -1,0 +1,52 @@
+//! Whether the tests left the machine as it was: links, named namespaces, nftables tables, and processes of the run.
+
+use crate::shell::output;
+use std::collections::BTreeSet;
+
+/// The variable every process of a run carries; `lab` passes it on.
+pub const RUN: &str = "NETFERRY_TEST_RUN";
+
+/// What is on the machine and was not made by the tests.
+pub struct Before(BTreeSet<String>);
+
+/// Looks before the tests.
+pub fn before() -> Before {
+    Before(things())
+}
+
+impl Before {
+    /// What is there now and was not before, and the processes marked with `run`.
+    pub fn left(&self, run: &str) -> Vec<String> {
+        let things = things();
+        let more = things.difference(&self.0).cloned();
+        more.chain(processes(run)).collect()
+    }
+}
+
+fn things() -> BTreeSet<String> {
+    let named = |kind: &str, text: String| {
+        let names: Vec<String> = text.lines().map(|line| format!("{kind} {}", line.trim())).collect();
+        names
+    };
+    let links = output(&["ip", "-o", "link", "show"]);
+    // `2: eth0: <...`: the flags may change by themselves.
+    let links = links.lines().filter_map(|line| line.split(": ").nth(1)).map(|name| format!("link {name}"));
+    let namespaces = named("namespace", output(&["ip", "netns", "list"]));
+    let tables = named("nft", output(&["nft", "list", "tables"]));
+    links.chain(namespaces).chain(tables).collect()
+}
+
+fn processes(run: &str) -> Vec<String> {
+    let mark = format!("{RUN}={run}");
+    let marked = |pid: u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    let listed = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let found = pids.filter(|pid| *pid != std::process::id() && marked(*pid)).map(|pid| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        format!("process {pid} {}", String::from_utf8_lossy(&words).replace('\0', " "))
+    });
+    found.collect()
+}

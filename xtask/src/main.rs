@@ -1,0 +1,34 @@
+//! `cargo xtask`: the one entry for whoever works on netferry. One file per subcommand.
+//!
+//! Contract: exit status 0 when everything asked for was done, and a sentence on standard error otherwise. No
+//! dependencies, so that it builds in a second on a fresh machine.
+
+mod build;
+mod leftovers;
+mod setup;
+mod shell;
+mod summary;
+mod test;
+
+use std::process::ExitCode;
+
+type Subcommand = fn() -> Result<(), String>;
+
+const SUBCOMMANDS: &[(&str, &str, Subcommand)] =
+    &[("test", "build, lint, run every test, look for leftovers", test::run_all)];
+
+fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let Some((_, _, run)) = SUBCOMMANDS.iter().find(|(known, ..)| *known == name) else {
+        eprintln!("usage: cargo xtask SUBCOMMAND");
+        SUBCOMMANDS.iter().for_each(|(known, what, _)| eprintln!("  {known:6} {what}"));
+        return ExitCode::from(2);
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask test`: everything that must hold before a change is committed, on any machine with Rust and root.
+//!
+//! Packages, release binaries, formatting, lints, all tests; then the machine must be as it was. The last line is
+//! `N passed, N failed`: tests, and each of the other steps counts as one.
+
+use crate::build::{Product, product};
+use crate::leftovers::{self, RUN};
+use crate::setup;
+use crate::shell::{command, has, run};
+use crate::summary::{REPORT, Summary};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Runs it all; a failed step does not keep the later ones from running.
+///
+/// # Errors
+/// Something failed; the summary has been printed.
+pub fn run_all() -> Result<(), String> {
+    setup::packages()?;
+    let product = product(setup::target())?;
+    let mut complaints = Vec::new();
+    let mut step = |name: &str, result: Result<(), String>| match result {
+        Ok(()) => 1,
+        Err(error) => {
+            complaints.push(format!("{name}: {error}"));
+            0
+        }
+    };
+    let steps = step("format", run(&mut command(&["cargo", "fmt", "--check"])))
+        + step(
+            "lints",
+            run(&mut command(&["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        );
+    let mark = format!("{}-{}", std::process::id(), nanoseconds());
+    let before = leftovers::before();
+    let (mut summary, ran) = tests(&product, &mark)?;
+    // The runner's own failure is no step when it has told which tests failed.
+    let ran = if summary.failed > 0 { Ok(()) } else { ran };
+    let steps = steps + step("tests", ran) + step("leftovers", none(before.left(&mark)));
+    summary.passed += steps;
+    summary.failed += complaints.len() as u32;
+    println!();
+    complaints.iter().for_each(|complaint| println!("FAILED {complaint}"));
+    println!("{summary}");
+    if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
+}
+
+/// Runs every test, showing what the runner says while it says it.
+fn tests(product: &Product, mark: &str) -> Result<(Summary, Result<(), String>), String> {
+    let report = std::env::temp_dir().join(format!("netferry-test-{mark}"));
+    let words: &[&str] = if has("cargo-nextest") {
+        &["cargo", "nextest", "run", "--workspace", "--no-fail-fast"]
+    } else {
+        &["cargo", "test", "--workspace", "--no-fail-fast"]
+    };
+    let mut runner = command(words);
+    runner.env("NETFERRY_CNI_DIR", &product.plugins).env("NETFERRY_BIN", &product.netferry);
+    runner.env(REPORT, &report).env(RUN, mark);
+    let (said, result) = shown(&mut runner)?;
+    let reported = std::fs::read_to_string(&report).unwrap_or_default();
+    remove(&report);
+    Ok((Summary::read(&said, &reported), result))
+}
+
+/// Runs a command whose two streams are one, copied to ours and kept.
+fn shown(command: &mut Command) -> Result<(String, Result<(), String>), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let fail = |error: std::io::Error| format!("{name}: {error}");
+    let (reader, writer) = std::io::pipe().map_err(fail)?;
+    let both = writer.try_clone().map_err(fail)?;
+    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(both).spawn().map_err(fail)?;
+    // The command holds the pipe's other end open, and we wait for that end to close.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut said = String::new();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line.map_err(fail)?).into_owned();
+        // Nobody reading our output is no reason to stop testing.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let status = child.wait().map_err(fail)?;
+    Ok((said, if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }))
+}
+
+fn none(left: Vec<String>) -> Result<(), String> {
+    if left.is_empty() { Ok(()) } else { Err(format!("left on this machine:\n  {}", left.join("\n  "))) }
+}
+
+fn remove(path: &PathBuf) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        eprintln!("{}: {error}", path.display());
+    }
+}
+
+fn nanoseconds() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map(|elapsed| elapsed.as_nanos()).unwrap_or_default()
+}
