@@ -24,12 +24,16 @@ impl Summary {
     /// Reads the runner's output (cargo-nextest's or libtest's) and the report.
     pub fn read(runner: &str, report: &str) -> Summary {
         let mut summary = Summary::default();
-        for line in runner.lines().map(str::trim_start) {
-            // nextest: `Summary [ 1.2s] 9 tests run: 8 passed (1 slow), 1 failed, 0 skipped`; libtest: `test result:`.
-            if line.starts_with("Summary [") || line.starts_with("test result:") {
-                summary.passed += before(line, "passed");
-                summary.failed += before(line, "failed") + before(line, "timed out");
-            }
+        // nextest: `Summary [ 1.2s] 9 tests run: 8 passed (1 slow), 1 failed, 0 skipped`; it also shows, indented, what
+        // a failed test printed. libtest: one `test result:` for each binary.
+        let nextest = |line: &&str| line.trim_start().starts_with("Summary [");
+        let counts: Vec<&str> = match runner.lines().find(nextest) {
+            Some(line) => vec![line],
+            None => runner.lines().filter(|line| line.starts_with("test result:")).collect(),
+        };
+        for line in counts {
+            summary.passed += before(line, "passed");
+            summary.failed += before(line, "failed") + before(line, "timed out");
         }
         let lines: BTreeSet<&str> = report.lines().collect();
         for line in lines {
@@ -60,6 +64,7 @@ impl fmt::Display for Summary {
             match kind.as_str() {
                 "namespace" => writeln!(f, "namespace tests: {rows}")?,
                 "swap" => writeln!(f, "swap tests: {rows} (a network, an adder, a deleter)")?,
+                "input" => writeln!(f, "bad input: {count} cases")?,
                 "fault" => writeln!(f, "fault tests: {rows} runs, {count} injected faults")?,
                 other => writeln!(f, "{other}: {count}")?,
             }
@@ -75,7 +80,7 @@ mod tests {
 
     #[test]
     fn both_runners_are_understood() {
-        let nextest = "     Summary [  17.6s] 13 tests run: 11 passed (2 slow), 2 failed, 3 skipped";
+        let nextest = "    test result: FAILED. 0 passed; 1 failed\n     Summary [  17.6s] 13 tests run: 11 passed (2 slow), 2 failed, 3 skipped";
         let libtest = "test result: ok. 4 passed; 0 failed; 0 ignored\ntest result: FAILED. 7 passed; 2 failed; 0";
         assert_eq!((Summary::read(nextest, "").passed, Summary::read(nextest, "").failed), (11, 2));
         assert_eq!((Summary::read(libtest, "").passed, Summary::read(libtest, "").failed), (11, 2));

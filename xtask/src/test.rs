@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change is committed, on any machine with Rust and root.
 //!
 //! Packages, release binaries, formatting, lints, all tests; then the machine must be as it was. The last line is
-//! `N passed, N failed`: tests, and each of the other steps counts as one.
+//! `N passed, N failed`: tests, and each of the other steps counts as one. Arguments go to the test runner instead of
+//! `--workspace` (`cargo xtask test -p lab --test swap`); formatting and lints are then left out.
 
 use crate::build::{Product, product};
 use crate::leftovers::{self, RUN};
@@ -12,49 +13,51 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+const FORMAT: &[&str] = &["cargo", "fmt", "--check"];
+const LINTS: &[&str] = &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+
 /// Runs it all; a failed step does not keep the later ones from running.
 ///
 /// # Errors
 /// Something failed; the summary has been printed.
 pub fn run_all() -> Result<(), String> {
+    let chosen: Vec<String> = std::env::args().skip(2).collect();
     setup::packages()?;
     let product = product(setup::target())?;
-    let mut complaints = Vec::new();
-    let mut step = |name: &str, result: Result<(), String>| match result {
-        Ok(()) => 1,
-        Err(error) => {
-            complaints.push(format!("{name}: {error}"));
-            0
-        }
-    };
-    let steps = step("format", run(&mut command(&["cargo", "fmt", "--check"])))
-        + step(
-            "lints",
-            run(&mut command(&["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])),
-        );
+    let mut steps = Vec::new();
+    if chosen.is_empty() {
+        steps.push(("format", run(&mut command(FORMAT))));
+        steps.push(("lints", run(&mut command(LINTS))));
+    }
     let mark = format!("{}-{}", std::process::id(), nanoseconds());
     let before = leftovers::before();
-    let (mut summary, ran) = tests(&product, &mark)?;
+    let (mut summary, ran) = tests(&product, &chosen, &mark)?;
     // The runner's own failure is no step when it has told which tests failed.
-    let ran = if summary.failed > 0 { Ok(()) } else { ran };
-    let steps = steps + step("tests", ran) + step("leftovers", none(before.left(&mark)));
-    summary.passed += steps;
-    summary.failed += complaints.len() as u32;
+    steps.push(("tests", if summary.failed > 0 { Ok(()) } else { ran }));
+    steps.push(("leftovers", none(before.left(&mark))));
     println!();
-    complaints.iter().for_each(|complaint| println!("FAILED {complaint}"));
+    for (name, result) in &steps {
+        match result {
+            Ok(()) => summary.passed += 1,
+            Err(error) => {
+                summary.failed += 1;
+                println!("FAILED {name}: {error}");
+            }
+        }
+    }
     println!("{summary}");
     if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
 }
 
-/// Runs every test, showing what the runner says while it says it.
-fn tests(product: &Product, mark: &str) -> Result<(Summary, Result<(), String>), String> {
+/// Runs the tests, showing what the runner says while it says it.
+fn tests(product: &Product, chosen: &[String], mark: &str) -> Result<(Summary, Result<(), String>), String> {
     let report = std::env::temp_dir().join(format!("netferry-test-{mark}"));
-    let words: &[&str] = if has("cargo-nextest") {
-        &["cargo", "nextest", "run", "--workspace", "--no-fail-fast"]
-    } else {
-        &["cargo", "test", "--workspace", "--no-fail-fast"]
+    let mut runner = command(if has("cargo-nextest") { &["cargo", "nextest", "run"] } else { &["cargo", "test"] });
+    runner.arg("--no-fail-fast");
+    match chosen {
+        [] => runner.arg("--workspace"),
+        some => runner.args(some),
     };
-    let mut runner = command(words);
     runner.env("NETFERRY_CNI_DIR", &product.plugins).env("NETFERRY_BIN", &product.netferry);
     runner.env(REPORT, &report).env(RUN, mark);
     let (said, result) = shown(&mut runner)?;

@@ -102,7 +102,10 @@ fn requested_addresses() {
     conf["args"] = json!({"cni": {"ips": ["10.1.2.9/24", "10.1.2.9"]}});
     conf["runtimeConfig"] = json!({"ips": ["10.1.3.9"]});
     assert_eq!(try_add(&conf, "c2", "").unwrap(), ["10.1.2.9/24", "10.1.3.9/24"]);
-    assert_eq!(try_add(&conf, "c3", "MAC=1").unwrap_err(), r#"ARGS: unknown args ["MAC=1"]"#);
+    conf["args"] = json!({});
+    conf["runtimeConfig"] = json!({});
+    assert_eq!(try_add(&conf, "c3", "IP=").unwrap(), ["10.1.2.10/24", "10.1.3.10/24"]);
+    assert_eq!(try_add(&conf, "c4", "MAC=1").unwrap_err(), r#"ARGS: unknown args ["MAC=1"]"#);
 }
 
 #[test]

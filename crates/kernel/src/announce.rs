@@ -3,14 +3,17 @@
 //!
 //! ARP goes out in both forms, request and reply, as some hosts learn from one only. An advertisement overrides, and
 //! says that we are no router. All frames leave by one `sendmmsg(2)` on a packet socket of the calling thread's
-//! namespace; the link must be up. Nobody acknowledges them.
+//! namespace; the link must be up. Nobody acknowledges them. Closing a packet socket waits for a grace period of the
+//! kernel, 10 ms and more, so a detached child does that ([`crate::depart`]).
 
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
 
 use rustix::net::addr::SocketAddrStorage;
 use rustix::net::{AddressFamily, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, SocketType};
 
+use crate::depart;
 use crate::error::{Error, Result, sys};
 use crate::mac::Mac;
 
@@ -149,6 +152,8 @@ fn send(index: u32, frames: &[Frame]) -> rustix::io::Result<()> {
             Err(errno) => return Err(errno),
         }
     }
+    // Without a child the close is ours, and waits: slower, but right.
+    let _ = depart::let_go(&[socket.as_fd()]);
     Ok(())
 }
 

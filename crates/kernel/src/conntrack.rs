@@ -51,30 +51,35 @@ struct Pattern {
 /// # Errors
 /// What the kernel says; `EOPNOTSUPP` or `EINVAL` where it has no connection tracking over netlink.
 pub fn forget(socket: &mut Socket, flows: Flows) -> Result<usize> {
-    let none = Pattern { reply: false, source: None, destination: None, port: None };
     match flows {
         Flows::To(protocol, address, port) => {
             let destination = Some(address).filter(|address| !address.is_unspecified());
-            forget_matching(socket, address, Pattern { destination, port: Some((protocol, port)), ..none })
+            let pattern = Pattern { destination, port: Some((protocol, port)), ..Pattern::ANY };
+            forget_matching(socket, address, pattern.asked(), &[pattern])
         }
         Flows::Of(address) => {
-            let mut count = 0;
-            for reply in [false, true] {
-                count += forget_matching(socket, address, Pattern { reply, source: Some(address), ..none })?;
-                count += forget_matching(socket, address, Pattern { reply, destination: Some(address), ..none })?;
+            let source = Pattern { source: Some(address), ..Pattern::ANY };
+            let destination = Pattern { destination: Some(address), ..Pattern::ANY };
+            let replies = [source, destination].map(|pattern| Pattern { reply: true, ..pattern });
+            let patterns = [source, destination, replies[0], replies[1]];
+            if address.is_ipv6() {
+                return forget_matching(socket, address, Pattern::ANY, &patterns);
             }
-            Ok(count)
+            patterns.iter().try_fold(0, |count, pattern| {
+                Ok(count + forget_matching(socket, address, *pattern, std::slice::from_ref(pattern))?)
+            })
         }
     }
 }
 
-fn forget_matching(socket: &mut Socket, family: IpAddr, pattern: Pattern) -> Result<usize> {
+/// Forgets the flows of a family that match any of `patterns`, of those that match `asked`.
+fn forget_matching(socket: &mut Socket, family: IpAddr, asked: Pattern, patterns: &[Pattern]) -> Result<usize> {
     let mut header = Nfgenmsg::new();
     header.nfgen_family = if family.is_ipv4() { libc::AF_INET as u8 } else { libc::AF_INET6 as u8 };
     let mut request = Request::new().op_get_dump(&header);
-    pattern.write(request.encode());
+    asked.write(request.encode());
     let found = socket.dump(&request, "list tracked flows", |(_, flow)| {
-        pattern.matches(&flow).then(|| Delete::new(&header, &flow))
+        patterns.iter().any(|pattern| pattern.matches(&flow)).then(|| Delete::new(&header, &flow))
     })?;
     let mut count = 0;
     for delete in found {
@@ -88,6 +93,15 @@ fn forget_matching(socket: &mut Socket, family: IpAddr, pattern: Pattern) -> Res
 }
 
 impl Pattern {
+    const ANY: Self = Self { reply: false, source: None, destination: None, port: None };
+
+    /// What of it the kernel is asked to compare: not IPv6 addresses, for which 6.18 leaves out the very flows that
+    /// have them.
+    fn asked(self) -> Self {
+        let v4 = |address: &IpAddr| address.is_ipv4();
+        Self { source: self.source.filter(v4), destination: self.destination.filter(v4), ..self }
+    }
+
     fn write<P: Pusher>(&self, attributes: PushConntrackAttrs<P>) {
         let parts = [
             (self.source.is_some(), BY_SOURCE),
@@ -95,6 +109,9 @@ impl Pattern {
             (self.port.is_some(), BY_PROTOCOL | BY_DESTINATION_PORT),
         ];
         let flags = parts.iter().filter(|(given, _)| *given).fold(0, |flags, (_, flag)| flags | flag);
+        if flags == 0 {
+            return;
+        }
         if self.reply {
             let attributes = self.write_tuple(attributes.nested_tuple_reply()).end_nested();
             attributes.nested_filter().push_orig_flags(0).push_reply_flags(flags);

@@ -220,9 +220,23 @@ mod tests {
     #[test]
     fn set_up() {
         let text = masquerade_text(Family::Ip, "mynet", "cid-1", &addresses()).expect("an IPv4 address");
-        expect![[r#""#]].assert_eq(&text);
+        expect![[r#"
+            *nat
+            :CNI-d976123710b0229df0e9617c - [0:0]
+            -A CNI-d976123710b0229df0e9617c -d 10.77.0.0/24 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j ACCEPT
+            -A CNI-d976123710b0229df0e9617c ! -d 224.0.0.0/4 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j MASQUERADE
+            -A POSTROUTING -s 10.77.0.2 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j CNI-d976123710b0229df0e9617c
+            COMMIT
+        "#]].assert_eq(&text);
         let text = masquerade_text(Family::Ip6, "mynet", "cid-1", &addresses()).expect("an IPv6 address");
-        expect![[r#""#]].assert_eq(&text);
+        expect![[r#"
+            *nat
+            :CNI-d976123710b0229df0e9617c - [0:0]
+            -A CNI-d976123710b0229df0e9617c -d fd77::/64 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j ACCEPT
+            -A CNI-d976123710b0229df0e9617c ! -d ff00::/8 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j MASQUERADE
+            -A POSTROUTING -s fd77::2 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j CNI-d976123710b0229df0e9617c
+            COMMIT
+        "#]].assert_eq(&text);
         assert_eq!(masquerade_text(Family::Ip6, "mynet", "cid-1", &addresses()[..1]), None);
     }
 
@@ -231,7 +245,14 @@ mod tests {
         let saved = "*nat\n:POSTROUTING ACCEPT [0:0]\n:CNI-a - [0:0]\n:CNI-ab - [0:0]\n\
             -A POSTROUTING -s 10.0.0.1/32 -m comment --comment \"name: \\\"n\\\" id: \\\"c\\\"\" -j CNI-a\n\
             -A POSTROUTING -s 10.0.0.2/32 -j CNI-ab\n-A CNI-a -j ACCEPT\nCOMMIT\n";
-        expect![[r#""#]].assert_eq(&removal_text(saved, "CNI-a").expect("it is there"));
+        expect![[r#"
+            *nat
+            :CNI-a - [0:0]
+            -D POSTROUTING -s 10.0.0.1/32 -m comment --comment "name: \"n\" id: \"c\"" -j CNI-a
+            -X CNI-a
+            COMMIT
+        "#]]
+        .assert_eq(&removal_text(saved, "CNI-a").expect("it is there"));
         assert_eq!(removal_text(saved, "CNI"), None);
     }
 

@@ -5,8 +5,8 @@
 //! it wants, read what is there, and tell the difference. Nothing here retries, caches or decides.
 
 pub mod announce;
-pub mod depart;
 pub mod conntrack;
+pub mod depart;
 pub mod error;
 pub mod iptables;
 pub mod mac;

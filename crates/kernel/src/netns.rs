@@ -7,7 +7,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{Error, Result, sys};
@@ -82,6 +82,21 @@ impl Netns {
         let stat = |ns: &Self| rustix::fs::fstat(&ns.fd).map_err(sys("identify a network namespace"));
         let (ours, theirs) = (stat(self)?, stat(other)?);
         Ok(ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+    }
+
+    /// Locks the namespace against others that lock it, shared or alone, until this descriptor is closed. There is no
+    /// file to leave behind: the lock is on the namespace's own inode, which lives as long as somebody has it open.
+    ///
+    /// # Errors
+    /// What `flock(2)` says.
+    pub fn lock(&self, alone: bool) -> Result<()> {
+        let kind = if alone { FlockOperation::LockExclusive } else { FlockOperation::LockShared };
+        loop {
+            match rustix::fs::flock(&self.fd, kind) {
+                Err(rustix::io::Errno::INTR) => {}
+                outcome => return outcome.map_err(sys("lock the network namespace")),
+            }
+        }
     }
 
     /// Runs `f` with the calling thread inside this namespace, and comes back to `home`.

@@ -13,7 +13,7 @@ pub const REPORT: &str = "NETFERRY_TEST_REPORT";
 /// The mark that [`crate::Invocation`] and [`crate::Node`] pass on.
 pub const RUN: &str = "NETFERRY_TEST_RUN";
 
-/// Reports `count` things of a `kind` (`namespace`, `fault`, `swap`, ...) done by `name`.
+/// Reports `count` things of a `kind` (one word: `namespace`, `fault`, `swap`, ...) done by `name`.
 pub fn count(kind: &str, count: usize, name: &str) {
     let Some(path) = std::env::var_os(REPORT) else { return };
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);

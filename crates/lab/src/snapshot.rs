@@ -59,9 +59,14 @@ impl Snapshot {
     /// The keys that are in none of `allowed`, whatever their values; `None` when there is none. This is how a state
     /// is judged that may have stopped half way between two known ones: nothing foreign may be in it.
     pub fn beyond(&self, allowed: &[&Snapshot]) -> Option<String> {
-        let foreign = |key: &&String| !allowed.iter().any(|known| known.facts.contains_key(*key));
-        let lines: String = self.facts.keys().filter(foreign).map(|key| format!("+ {key}\n")).collect();
-        (!lines.is_empty()).then_some(lines)
+        let known: BTreeSet<&str> = allowed.iter().flat_map(|state| state.objects()).collect();
+        let foreign = |key: &&String| !allowed.iter().any(|state| state.facts.contains_key(*key));
+        let lines = self.facts.keys().filter(foreign).map(|key| match object(key) {
+            Some(object) if !known.contains(object) => format!("+ {object}/*\n"),
+            _ => format!("+ {key}\n"),
+        });
+        let lines: BTreeSet<String> = lines.collect();
+        (!lines.is_empty()).then(|| lines.into_iter().collect())
     }
 
     /// Both states in one, the facts of `other` under `name`.

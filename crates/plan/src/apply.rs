@@ -56,6 +56,7 @@ impl Engine {
             Op::Route(op) => op.apply(self, step.side),
             Op::Sysctl(op) => op.apply(self, step.side),
             Op::Nft(op) => op.apply(self),
+            Op::Iptables(op) => op.apply(self),
             Op::Announce(op) => op.apply(self, step.side),
             Op::Ready(op) => op.apply(self, step.side),
         }
@@ -68,6 +69,7 @@ impl Engine {
             Op::Address(op) => op.remove(self, step.side),
             Op::Route(op) => op.remove(self, step.side),
             Op::Nft(op) => op.remove(self),
+            Op::Iptables(op) => op.remove(self),
             // Settings have no absence; they are restored by `Done::Changed` or go with their link.
             Op::Change(_) | Op::PortVlan(_) | Op::Sysctl(_) | Op::Announce(_) | Op::Ready(_) => Ok(()),
         }

@@ -19,6 +19,7 @@ impl Engine {
                 Op::Route(op) => op.check(self, side, &mut differences)?,
                 Op::Sysctl(op) => op.check(self, side, &mut differences)?,
                 Op::Nft(op) => op.check(self, &mut differences)?,
+                Op::Iptables(op) => op.check(self, &mut differences)?,
                 Op::Ready(op) => op.check(self, side, &mut differences)?,
                 Op::Announce(_) => {}
             }

@@ -15,8 +15,10 @@ use crate::{Side, Step};
 pub struct Engine {
     host: Place,
     container: Option<Place>,
-    /// Opened by the first step that needs it. Closing it after a deletion blocks, see [`kernel::depart`].
+    /// Opened by the first step that needs it.
     nft: Option<Socket>,
+    /// Something was deleted through `nft` that no detached child waits for: closing it would block.
+    lingers: bool,
     links: Vec<Known>,
     /// What this engine made, for the undo.
     pub(crate) done: Vec<(Step, Done)>,
@@ -44,6 +46,7 @@ impl Engine {
             host: Place { netns: Netns::current()?, socket: None },
             container: container.map(|netns| Place { netns, socket: None }),
             nft: None,
+            lingers: false,
             links: Vec::new(),
             done: Vec::new(),
         })
@@ -98,9 +101,28 @@ impl Engine {
         self.nft.as_mut().ok_or_else(no_container)
     }
 
-    /// The nfnetlink socket, if one was opened: what a detached child holds for us.
-    pub(crate) fn held(&self) -> Option<&Socket> {
-        self.nft.as_ref()
+    /// Notes that something was deleted through the nfnetlink socket: its closing now blocks, see [`kernel::depart`].
+    pub fn nft_has_deleted(&mut self) {
+        self.lingers = true;
+    }
+
+    /// The nfnetlink socket, if closing it would block.
+    pub(crate) fn lingering(&self) -> Option<&Socket> {
+        self.nft.as_ref().filter(|_| self.lingers)
+    }
+
+    /// Keeps shared links from being removed while this engine counts on them: until it is dropped, [`Engine::alone`]
+    /// of others waits. The lock is on the host's namespace itself, so there is no file to leave behind.
+    ///
+    /// # Errors
+    /// What `flock(2)` says.
+    pub fn share(&self) -> kernel::Result<()> {
+        self.host.netns.lock(false)
+    }
+
+    /// Waits until no other engine counts on shared links.
+    pub(crate) fn alone(&self) -> kernel::Result<()> {
+        self.host.netns.lock(true)
     }
 
     pub(crate) fn take_nft(&mut self) -> Option<Socket> {
@@ -117,6 +139,8 @@ impl Engine {
     /// Puts back what [`Engine::take_socket`] and [`Engine::take_nft`] lent.
     pub(crate) fn put_back(&mut self, side: Side, socket: Option<Socket>, nft: Option<Socket>) {
         self.nft = nft;
+        // The detached child that the socket was lent for waits for its deletions too.
+        self.lingers = false;
         match (side, &mut self.container) {
             (Side::Host, _) => self.host.socket = socket,
             (Side::Container, Some(container)) => container.socket = socket,

@@ -19,13 +19,13 @@ impl Engine {
         errors
     }
 
-    /// Removes a link that has no members any more: a bridge that was made for what is gone. One with members stays.
-    ///
-    /// The caller keeps others from joining it meanwhile.
+    /// Removes a link that has no members any more: a bridge that was made for what is gone. One with members stays, and
+    /// nobody who calls [`Engine::share`] joins it meanwhile.
     ///
     /// # Errors
     /// The kernel's words.
     pub fn remove_unused(&mut self, side: Side, name: &str) -> kernel::Result<()> {
+        self.alone()?;
         self.forget(side, name);
         let Some(index) = self.link(side, name)?.map(|link| link.index) else { return Ok(()) };
         if !kernel::netlink::link::list(self.socket(side)?, Some(index))?.is_empty() {
@@ -40,7 +40,7 @@ impl Engine {
     /// Lets go of what would block the end of the process: to be called last, after removals that made no detached
     /// child of their own.
     pub fn close(self) {
-        if let Some(nft) = self.held() {
+        if let Some(nft) = self.lingering() {
             // Without a child the close is ours, and waits: slower, but right.
             let _ = kernel::depart::let_go(&[std::os::fd::AsFd::as_fd(nft)]);
         }

@@ -79,6 +79,7 @@ pub fn add<P: InterfacePlugin>(request: &Request) -> Result<AddResult, Error> {
     P::validate(&call)?;
     let mut engine = Engine::open(Some(open_netns(request)?)).map_err(from_plan)?;
     refuse_own_namespace(request, &engine)?;
+    engine.share().map_err(from_kernel)?;
     let facts = P::observe(&call, &mut engine)?;
     engine.apply(&P::links(&call, &facts)).map_err(from_plan)?;
     let ipam = Ipam::of(request);

@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use cni::{AddResult, Error, code};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use kernel::iptables;
 use kernel::nft::upstream;
 use kernel::nft::{
     Chain, Data, Element, Expr, Family, Field, Hook, Kind, Mapped, Point, Selector, Set, Table, Value, Verdict,
 };
-use plan::op::Nft;
+use plan::op::{Iptables, Nft};
 use plan::{Engine, Plan, Side};
 use sha2::{Digest, Sha512};
 
@@ -97,14 +98,26 @@ fn network_hash(network: &str, addresses: &[IpNet]) -> String {
 }
 
 /// Adds the rules for the addresses of `given` to `plan`.
-pub fn plan(_backend: Backend, attachment: &Attachment, given: &AddResult, plan: &mut Plan) {
+pub fn plan(backend: Backend, attachment: &Attachment, given: &AddResult, plan: &mut Plan) {
     let addresses: Vec<IpNet> = given.ips.iter().map(|ip| ip.address).collect();
-    plan.own(Side::Host, nft(attachment, &addresses));
+    match backend {
+        Backend::Nftables => plan.own(Side::Host, nft(attachment, &addresses)),
+        Backend::Iptables => {
+            let (network, id) = (attachment.network.clone(), attachment.container_id.clone());
+            plan.own(Side::Host, Iptables { network, id, addresses });
+        }
+    }
 }
 
-/// Takes away what the reference plugins made for the attachment, by their marks alone.
+/// Takes away what the reference plugins, or another backend, made for the attachment, by their marks alone.
 pub fn remove_foreign(attachment: &Attachment, engine: &mut Engine) -> Result<(), Error> {
+    let chain = iptables::chain(&attachment.network, &attachment.container_id);
     let prefix = upstream::masquerade_comment(&attachment.network, &attachment.ifname, &attachment.container_id);
-    upstream::remove_masquerade(engine.nft().map_err(from_kernel)?, &prefix).map_err(from_kernel)?;
+    let socket = engine.nft().map_err(from_kernel)?;
+    let chains = iptables::remove_masquerade(socket, &chain).map_err(from_kernel)?;
+    let rules = upstream::remove_masquerade(socket, &prefix).map_err(from_kernel)?;
+    if chains || rules > 0 {
+        engine.nft_has_deleted();
+    }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::base64;
 
 const KIND: &str = "cniCacheV1";
 /// How many attachments may share one ambiguous file name.
-const TWINS: usize = 8;
+const TWINS: usize = 4;
 
 /// What the cache knows about one attachment.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,22 +108,27 @@ impl Cache {
         self.directory.join("results")
     }
 
-    /// The file of an attachment: the one that names it, else the first free one.
+    /// The file of an attachment: the one that names it, else one that names nobody, else a new one.
     fn place(&self, network: &str, attachment: &Attachment) -> Result<Place, Error> {
         let name = format!("{network}-{}-{}", attachment.container_id, attachment.ifname);
+        let mut best: Option<Place> = None;
         for twin in 0..TWINS {
             let path = self.results().join(if twin == 0 { name.clone() } else { format!("{name}~{twin}") });
-            let bytes = match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place { path, content: None }),
+            let content = match fs::read(&path) {
+                Ok(bytes) => Some(parse(&bytes, network, attachment)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(failed("read", &path, &error)),
             };
-            match parse(&bytes, network, attachment) {
-                Content::Entry(entry) if !is_same(&entry, network, attachment) => {}
-                content => return Ok(Place { path, content: Some(content) }),
+            match &content {
+                Some(Content::Entry(entry)) if is_same(entry, network, attachment) => {
+                    return Ok(Place { path, content });
+                }
+                Some(Content::Entry(_)) => {}
+                Some(Content::Broken(_)) | None if best.is_none() => best = Some(Place { path, content }),
+                Some(Content::Broken(_)) | None => {}
             }
         }
-        Err(Error::new(code::IO, format!("{TWINS} attachments share the cache file name {name}")))
+        best.ok_or_else(|| Error::new(code::IO, format!("{TWINS} attachments share the cache file name {name}")))
     }
 
     fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! The cache beside libcni's: the same files, read and written.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../src/testing.rs"]
 mod testing;
 
@@ -35,7 +37,7 @@ fn what_libcni_wrote_is_read_and_written_back_the_same() {
     assert_eq!(entry.config, br#"{"name":"net"}"#);
     assert_eq!(entry.attachment.netns, "/run/netns/x");
     assert_eq!(entry.attachment.args, [("A".to_owned(), "b".to_owned())]);
-    assert_eq!(cache.list().unwrap(), [entry.clone()]);
+    assert_eq!(cache.list().unwrap(), std::slice::from_ref(&entry));
     cache.write(&entry).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), BY_LIBCNI);
 }
@@ -66,7 +68,8 @@ fn a_bare_result_of_old_is_the_attachments_own() {
 
 #[test]
 fn what_is_no_entry_is_an_error_to_read_and_none_to_remove_or_replace() {
-    let broken = ["", "{", "[]", "null", r#"{"kind":"cniCacheV1","config":"*"}"#, r#"{"kind":"cniCacheV1","cniArgs":7}"#];
+    let broken =
+        ["", "{", "[]", "null", r#"{"kind":"cniCacheV1","config":"*"}"#, r#"{"kind":"cniCacheV1","cniArgs":7}"#];
     for (at, text) in broken.into_iter().enumerate() {
         let scratch = Scratch::new(&format!("cache-broken-{at}"));
         let file = scratch.write("results/net-c1-eth0", text);
@@ -101,9 +104,13 @@ fn no_name_leaves_the_directory() {
     let scratch = Scratch::new("cache-names");
     let outside = scratch.write("outside", "x");
     let cache = Cache::new(scratch.path().join("cni"));
-    for (network, container_id, ifname) in
-        [("../x", "c", "eth0"), ("n", "../../outside", "eth0"), ("n", "c", "../../outside"), ("n", "", "eth0"), ("n", "c", "")]
-    {
+    for (network, container_id, ifname) in [
+        ("../x", "c", "eth0"),
+        ("n", "../../outside", "eth0"),
+        ("n", "c", "../../outside"),
+        ("n", "", "eth0"),
+        ("n", "c", ""),
+    ] {
         assert!(cache.read(network, &attachment(container_id, ifname)).is_err());
         assert!(cache.remove(network, &attachment(container_id, ifname)).is_err());
         assert!(cache.write(&entry(network, container_id, ifname, 0)).is_err());

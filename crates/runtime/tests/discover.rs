@@ -1,5 +1,7 @@
 //! Configuration directories as operators have them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../src/testing.rs"]
 mod testing;
 
@@ -66,13 +68,17 @@ fn an_empty_or_missing_directory_says_so() {
 #[test]
 fn drop_ins_follow_the_inlined_plugins_and_are_in_the_bytes() {
     let scratch = Scratch::new("discover-drop-ins");
-    scratch.write("net.conflist", r#"{"name":"net","x":9007199254740993,"cniVersion":"1.0.0","plugins":[{"type":"a"}]}"#);
+    scratch
+        .write("net.conflist", r#"{"name":"net","x":9007199254740993,"cniVersion":"1.0.0","plugins":[{"type":"a"}]}"#);
     scratch.write("net/20.conf", r#"{"type":"c","y":1.0}"#);
     scratch.write("net/10.conf", r#"{"Type":"b"}"#);
     scratch.write("net/30.conflist", r#"{"type":"not"}"#);
     let network = load(scratch.path(), "net").unwrap().list;
     let text = String::from_utf8(network.bytes).unwrap();
-    assert_eq!(text, r#"{"name":"net","x":9007199254740993,"cniVersion":"1.0.0","plugins":[{"type":"a"},{"Type":"b"},{"type":"c","y":1.0}]}"#);
+    assert_eq!(
+        text,
+        r#"{"name":"net","x":9007199254740993,"cniVersion":"1.0.0","plugins":[{"type":"a"},{"Type":"b"},{"type":"c","y":1.0}]}"#
+    );
     assert_eq!(network.plugins.len(), 3);
 }
 

@@ -69,15 +69,11 @@ impl Conf {
         let mut requested: Vec<IpAddr> = requested_by_args(&request.env.args)?.into_iter().collect();
         for text in net.args.cni.ips.iter().chain(&net.runtime_config.ips) {
             let ip = parse_ip_or_cidr(text);
-            requested.push(ip.ok_or_else(|| Error::internal(format_args!("invalid IP address: {text}")))?);
-        }
-        let mut seen = Vec::with_capacity(requested.len());
-        requested.retain(|ip| {
-            !seen.contains(ip) && {
-                seen.push(*ip);
-                true
+            let ip = ip.ok_or_else(|| Error::internal(format_args!("invalid IP address {text}")))?;
+            if !requested.contains(&ip) {
+                requested.push(ip);
             }
-        });
+        }
         let mut ranges = net.runtime_config.ip_ranges;
         let IpamConf { subnet, range_start, range_end, gateway, .. } = ipam;
         if subnet.is_some() {
@@ -91,11 +87,11 @@ impl Conf {
 
 fn requested_by_args(args: &str) -> Result<Option<IpAddr>, Error> {
     let args = load_args(args, &["IP"])?;
-    let Some((_, text)) = args.iter().rfind(|(key, _)| key == "IP") else { return Ok(None) };
+    let Some((_, text)) = args.iter().rfind(|(key, value)| key == "IP" && !value.is_empty()) else { return Ok(None) };
     let ip = parse_ip_or_cidr(text);
     let pair = format!("IP={text}");
     ip.map(Some).ok_or_else(|| {
-        Error::internal(format_args!("ARGS: error parsing value of pair {pair:?}: invalid IP address: {text}"))
+        Error::internal(format_args!("ARGS: error parsing value of pair {pair:?}: invalid IP address {text}"))
     })
 }
 

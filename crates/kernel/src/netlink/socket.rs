@@ -222,7 +222,7 @@ impl Socket {
         }
         self.write(&[IoSlice::new(messages)], &whole)?;
         let (mut refused, mut done, mut overrun) = (None, false, false);
-        while !done && !(overrun && refused.is_some()) {
+        while !(done || overrun && refused.is_some()) {
             let read = self.receive(&whole, |message| {
                 let place = message.sequence.wrapping_sub(first);
                 if message.kind == NLMSG_ERROR && place <= last {

@@ -197,28 +197,20 @@ impl Batch {
     }
 
     fn push(&mut self, change: &Change, owner: usize) {
-        let exclusive = |create: bool| if create { CREATE | EXCLUSIVE } else { CREATE };
+        let flags = |create: &bool| if *create { CREATE | EXCLUSIVE } else { CREATE };
         match change {
             Change::AddTable { table, create } => {
-                self.nft(libc::NFT_MSG_NEWTABLE, exclusive(*create), owner, |bytes| {
-                    let attributes = codec::OpNewtableDo::encode_request(bytes, &table.family.header());
-                    let attributes = attributes.push_name_bytes(table.name.as_bytes()).push_flags(0);
-                    if let Some(comment) = &table.comment {
-                        attributes.push_userdata(&userdata::comment(comment));
-                    }
-                });
+                self.nft(libc::NFT_MSG_NEWTABLE, flags(create), owner, |bytes| write_table(bytes, table));
             }
-            Change::DeleteTable { table } => self.nft(libc::NFT_MSG_DELTABLE, 0, owner, |bytes| {
-                codec::OpDeltableDo::encode_request(bytes, &table.family.header())
-                    .push_name_bytes(table.name.as_bytes());
-            }),
+            Change::DeleteTable { table } => {
+                self.nft(libc::NFT_MSG_DELTABLE, 0, owner, |bytes| name_table(bytes, table));
+            }
             Change::AddChain { table, chain, create } => {
-                self.nft(libc::NFT_MSG_NEWCHAIN, exclusive(*create), owner, |bytes| write_chain(bytes, table, chain));
+                self.nft(libc::NFT_MSG_NEWCHAIN, flags(create), owner, |bytes| write_chain(bytes, table, chain));
             }
-            Change::DeleteChain { table, chain } => self.nft(libc::NFT_MSG_DELCHAIN, 0, owner, |bytes| {
-                let attributes = codec::OpDelchainDo::encode_request(bytes, &table.family.header());
-                attributes.push_table_bytes(table.name.as_bytes()).push_name_bytes(chain.as_bytes());
-            }),
+            Change::DeleteChain { table, chain } => {
+                self.nft(libc::NFT_MSG_DELCHAIN, 0, owner, |bytes| name_chain(bytes, table, chain));
+            }
             Change::AddRule { table, chain, rule } => {
                 self.nft(libc::NFT_MSG_NEWRULE, CREATE | APPEND, owner, |bytes| write_rule(bytes, table, chain, rule));
             }
@@ -228,18 +220,13 @@ impl Batch {
             Change::DeleteRule { table, chain, handle } => self.delete_rules(table, chain, Some(*handle), owner),
             Change::FlushChain { table, chain } => self.delete_rules(table, chain, None, owner),
             Change::AddSet { table, set, create } => {
-                self.nft(libc::NFT_MSG_NEWSET, exclusive(*create), owner, |bytes| {
-                    let attributes = codec::OpNewsetDo::encode_request(bytes, &table.family.header());
-                    set.write(attributes.push_table_bytes(table.name.as_bytes()), owner as u32 + 1);
-                });
+                self.nft(libc::NFT_MSG_NEWSET, flags(create), owner, |bytes| write_set(bytes, table, set, owner));
             }
-            Change::DeleteSet { table, set } => self.nft(libc::NFT_MSG_DELSET, 0, owner, |bytes| {
-                let attributes = codec::OpDelsetDo::encode_request(bytes, &table.family.header());
-                attributes.push_table_bytes(table.name.as_bytes()).push_name_bytes(set.as_bytes());
-            }),
+            Change::DeleteSet { table, set } => {
+                self.nft(libc::NFT_MSG_DELSET, 0, owner, |bytes| name_set(bytes, table, set));
+            }
             Change::AddElements { table, set, interval, elements, create } => {
-                let flags = exclusive(*create);
-                self.elements((libc::NFT_MSG_NEWSETELEM, flags), owner, (table, set), *interval, elements);
+                self.elements((libc::NFT_MSG_NEWSETELEM, flags(create)), owner, (table, set), *interval, elements);
             }
             Change::DeleteElements { table, set, interval, elements } => {
                 self.elements((libc::NFT_MSG_DELSETELEM, 0), owner, (table, set), *interval, elements);
@@ -283,6 +270,34 @@ impl Batch {
             });
         }
     }
+}
+
+fn name_table(bytes: &mut Vec<u8>, table: &Table) {
+    codec::OpDeltableDo::encode_request(bytes, &table.family.header()).push_name_bytes(table.name.as_bytes());
+}
+
+fn name_chain(bytes: &mut Vec<u8>, table: &Table, chain: &str) {
+    let attributes = codec::OpDelchainDo::encode_request(bytes, &table.family.header());
+    attributes.push_table_bytes(table.name.as_bytes()).push_name_bytes(chain.as_bytes());
+}
+
+fn name_set(bytes: &mut Vec<u8>, table: &Table, set: &str) {
+    let attributes = codec::OpDelsetDo::encode_request(bytes, &table.family.header());
+    attributes.push_table_bytes(table.name.as_bytes()).push_name_bytes(set.as_bytes());
+}
+
+fn write_table(bytes: &mut Vec<u8>, table: &Table) {
+    let attributes = codec::OpNewtableDo::encode_request(bytes, &table.family.header());
+    let attributes = attributes.push_name_bytes(table.name.as_bytes()).push_flags(0);
+    if let Some(comment) = &table.comment {
+        attributes.push_userdata(&userdata::comment(comment));
+    }
+}
+
+/// The place of the change is the set's number within the transaction.
+fn write_set(bytes: &mut Vec<u8>, table: &Table, set: &Set, place: usize) {
+    let attributes = codec::OpNewsetDo::encode_request(bytes, &table.family.header());
+    set.write(attributes.push_table_bytes(table.name.as_bytes()), place as u32 + 1);
 }
 
 fn write_chain(bytes: &mut Vec<u8>, table: &Table, chain: &Chain) {

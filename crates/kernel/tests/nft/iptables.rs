@@ -45,17 +45,24 @@ fn with_the_tables_of_the_host_and_added_twice() {
             add_masquerade(&mut socket(), "mynet", "cid-1", &addresses()).expect("both families");
         }
     };
-    round_trip(["iptables-save", "ip6tables-save"], add, [&expect![[r#"
+    round_trip(
+        ["iptables-save", "ip6tables-save"],
+        add,
+        [
+            &expect![[r#"
         :CNI-d976123710b0229df0e9617c - [0:0]
         -A POSTROUTING -s 10.77.0.2/32 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j CNI-d976123710b0229df0e9617c
         -A CNI-d976123710b0229df0e9617c -d 10.77.0.0/24 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j ACCEPT
         -A CNI-d976123710b0229df0e9617c ! -d 224.0.0.0/4 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j MASQUERADE
-    "#]], &expect![[r#"
+    "#]],
+            &expect![[r#"
         :CNI-d976123710b0229df0e9617c - [0:0]
         -A POSTROUTING -s fd77::2/128 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j CNI-d976123710b0229df0e9617c
         -A CNI-d976123710b0229df0e9617c -d fd77::/64 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j ACCEPT
         -A CNI-d976123710b0229df0e9617c ! -d ff00::/8 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j MASQUERADE
-    "#]]]);
+    "#]],
+        ],
+    );
 }
 
 #[test]
@@ -73,8 +80,8 @@ fn what_is_of_another_container_stays() {
 #[test]
 fn what_iptables_says_is_in_the_error() {
     fresh(|| {
-        let id = "x".repeat(300);
-        let error = add_masquerade(&mut socket(), "mynet", &id, &addresses()).expect_err("a comment too long");
+        let id = "x".repeat(20_000);
+        let error = add_masquerade(&mut socket(), "mynet", &id, &addresses()).expect_err("a line too long");
         assert!(error.to_string().starts_with("run iptables-restore: Input/output error ("), "{error}");
     });
 }
@@ -87,15 +94,22 @@ fn with_the_legacy_tables() {
             run(&format!("{program}-legacy-restore --noflush -w 10"), &text);
         }
     };
-    round_trip(["iptables-legacy-save", "ip6tables-legacy-save"], add, [&expect![[r#"
+    round_trip(
+        ["iptables-legacy-save", "ip6tables-legacy-save"],
+        add,
+        [
+            &expect![[r#"
         :CNI-d976123710b0229df0e9617c - [0:0]
         -A POSTROUTING -s 10.77.0.2/32 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j CNI-d976123710b0229df0e9617c
         -A CNI-d976123710b0229df0e9617c -d 10.77.0.0/24 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j ACCEPT
         -A CNI-d976123710b0229df0e9617c ! -d 224.0.0.0/4 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j MASQUERADE
-    "#]], &expect![[r#"
+    "#]],
+            &expect![[r#"
         :CNI-d976123710b0229df0e9617c - [0:0]
         -A POSTROUTING -s fd77::2/128 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j CNI-d976123710b0229df0e9617c
         -A CNI-d976123710b0229df0e9617c -d fd77::/64 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j ACCEPT
         -A CNI-d976123710b0229df0e9617c ! -d ff00::/8 -m comment --comment "name: \"mynet\" id: \"cid-1\"" -j MASQUERADE
-    "#]]]);
+    "#]],
+        ],
+    );
 }

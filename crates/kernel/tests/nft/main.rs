@@ -5,5 +5,8 @@
 mod conntrack;
 mod iptables;
 mod listing;
+mod maps;
 mod namespace;
+mod packets;
+mod reading;
 mod refusal;

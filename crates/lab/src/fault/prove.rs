@@ -183,10 +183,12 @@ impl FaultCase {
         let hit = trace.contains("(INJECTED)") || trace.contains("killed by SIGKILL");
         let said = output.describe();
         let context = |what: &str, found: String| Error::new(format!("{what}:\n{found}{said}"));
-        if fault != Fault::Kill && !(point.syscall.starts_with("write") && point.about.starts_with("1<")) {
+        // A process that ends itself (it cannot get back to its namespace) is one that was killed; a panic is not.
+        let answers = output.status.code().is_some() || output.stderr.contains("panicked");
+        if answers && !(point.syscall.starts_with("write") && point.about.starts_with("1<")) {
             (self.answers)(&output).map_err(|error| context("the answer", format!("{error}\n")))?;
         }
-        if self.undoes && fault != Fault::Kill && !output.status.success() {
+        if self.undoes && answers && !output.status.success() {
             self.left(bench, reference)?.map_or(Ok(()), |left| Err(context("the failed run did not undo", left)))?;
         }
         let recovered = bench.steps.recover.run(bench.node.namespaces())?.success();

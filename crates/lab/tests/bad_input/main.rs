@@ -49,7 +49,7 @@ fn every_row_is_answered_and_changes_nothing() {
         }
     }
     println!("{} cases of bad input", cases.len());
-    report::count("bad input", cases.len(), "table");
+    report::count("input", cases.len(), "table");
     assert!(complaints.is_empty(), "\n{complaints}");
 }
 

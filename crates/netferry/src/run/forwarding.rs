@@ -1,8 +1,9 @@
 //! Forwarding, as it was before the first run and as the last one leaves it.
 //!
 //! A gateway needs `ip_forward`, and plugins switch it on for good. Writing it also writes every interface's own
-//! `forwarding` and flips `accept_redirects` (`ip-sysctl`), so the whole set is recorded before the first attachment
-//! and put back when nobody runs any more. What was on before is not recorded and not touched.
+//! `forwarding` and flips `accept_redirects` (`ip-sysctl`), and a router that wants to keep its advertised routes needs
+//! another `accept_ra`. So the whole set is recorded before the first attachment and put back when nobody runs any
+//! more. What was on before is not recorded and not touched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +61,8 @@ fn affected_by(switch: &str) -> Values {
     let mut paths = vec![format!("{family}/conf/all/accept_redirects")];
     let interfaces = fs::read_dir(Path::new(SYSCTLS).join(family).join("conf"));
     for interface in interfaces.into_iter().flatten().flatten() {
-        paths.push(format!("{family}/conf/{}/forwarding", interface.file_name().to_string_lossy()));
+        let conf = format!("{family}/conf/{}", interface.file_name().to_string_lossy());
+        paths.extend([format!("{conf}/forwarding"), format!("{conf}/accept_ra")]);
     }
     paths.into_iter().filter_map(|path| read(&path).map(|value| (path, value))).collect()
 }

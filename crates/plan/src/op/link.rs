@@ -210,8 +210,11 @@ impl Link {
             found = self.find(engine, place)?;
         }
         let Some(index) = found else { return Ok(()) };
-        if shared && !link::list(engine.socket(side)?, Some(index))?.is_empty() {
-            return Ok(());
+        if shared {
+            engine.alone()?;
+            if !link::list(engine.socket(side)?, Some(index))?.is_empty() {
+                return Ok(());
+            }
         }
         engine.depart(place.0, index, place.1)
     }

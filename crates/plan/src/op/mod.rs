@@ -8,6 +8,7 @@ use crate::{Engine, Side};
 mod address;
 mod announce;
 mod change;
+mod iptables;
 mod link;
 mod nft;
 mod port_vlan;
@@ -18,6 +19,7 @@ mod sysctl;
 pub use address::Address;
 pub use announce::Announce;
 pub use change::Change;
+pub use iptables::Iptables;
 pub use link::{Link, Peer};
 pub use nft::Nft;
 pub use port_vlan::PortVlan;
@@ -42,6 +44,8 @@ pub enum Op {
     Sysctl(Sysctl),
     /// An nftables table's share of this plan.
     Nft(Nft),
+    /// An iptables chain, where that backend is asked for.
+    Iptables(Iptables),
     /// An announcement of addresses to the neighbours.
     Announce(Announce),
     /// A link that must carry traffic before the plan goes on.
@@ -60,7 +64,7 @@ impl Op {
             Self::Announce(op) => Some(&op.device),
             Self::Ready(op) => Some(&op.device),
             Self::Sysctl(op) => op.device.as_deref(),
-            Self::Nft(_) => None,
+            Self::Nft(_) | Self::Iptables(_) => None,
         }
     }
 
@@ -78,6 +82,7 @@ impl Op {
             Self::Route(_) => "route",
             Self::Sysctl(_) => "sysctl",
             Self::Nft(_) => "nft",
+            Self::Iptables(_) => "iptables",
             Self::Announce(_) => "announce",
             Self::Ready(_) => "wait",
         }
@@ -94,6 +99,7 @@ impl fmt::Display for Op {
             Self::Route(op) => op.fmt(f),
             Self::Sysctl(op) => op.fmt(f),
             Self::Nft(op) => op.fmt(f),
+            Self::Iptables(op) => op.fmt(f),
             Self::Announce(op) => op.fmt(f),
             Self::Ready(op) => op.fmt(f),
         }
@@ -110,4 +116,4 @@ macro_rules! into_op {
     };
 }
 
-into_op!(Link, Change, PortVlan, Address, Route, Sysctl, Nft, Announce, Ready);
+into_op!(Link, Change, PortVlan, Address, Route, Sysctl, Nft, Iptables, Announce, Ready);

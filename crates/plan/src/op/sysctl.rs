@@ -40,7 +40,7 @@ impl Sysctl {
             engine.inside(side, || Ok(self.settings.iter().map(|(key, _)| sysctl::get(key)).collect()))?;
         for ((key, wanted), found) in self.settings.iter().zip(read) {
             match found {
-                Ok(found) if found == *wanted => {}
+                Ok(found) if sysctl::is_same(&found, wanted) => {}
                 Ok(found) => differences.push(Difference::new(format_args!("sysctl {key}"), wanted, found)),
                 Err(error) if self.optional && error.is_absent() => {}
                 Err(error) => return Err(error.into()),

@@ -1,0 +1,42 @@
+//! Who is compared.
+
+/// One of the implementations. Each has a container, a bridge, a subnet and networks of its own on the one node, so that
+/// none meets the other's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contender {
+    /// netferry-cni.
+    Ours,
+    /// The Go plugins, with iptables-nft where they masquerade.
+    Go,
+    /// The Go plugins, with iptables-legacy.
+    GoLegacy,
+    /// A static program that does the same netlink work and nothing else.
+    Floor,
+}
+
+impl Contender {
+    /// How tables name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Contender::Ours => "netferry",
+            Contender::Go => "go",
+            Contender::GoLegacy => "go-legacy",
+            Contender::Floor => "floor",
+        }
+    }
+
+    /// Its /16: `10.N.0.0`.
+    pub const fn subnet(self) -> u8 {
+        match self {
+            Contender::Ours => 101,
+            Contender::Go => 102,
+            Contender::GoLegacy => 103,
+            Contender::Floor => 104,
+        }
+    }
+
+    /// Its bridge.
+    pub fn bridge(self) -> String {
+        format!("br-{}", self.name())
+    }
+}

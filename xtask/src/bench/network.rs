@@ -1,0 +1,97 @@
+//! The networks that rows attach to: the configuration a plugin gets, the same for every contender but for names and
+//! subnets, and the arguments with which the floor program does the same.
+
+use crate::bench::contender::Contender;
+
+/// What a row attaches containers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// The loopback device.
+    Loopback,
+    /// A point-to-point link with an IPv4 address.
+    Ptp,
+    /// A point-to-point link with an address of each family.
+    DualPtp,
+    /// A bridge port with an IPv4 address and a default route.
+    Bridge,
+    /// The same, the bridge being the gateway, masqueraded.
+    Masquerade,
+    /// Addresses alone, in a subnet where this many are reserved.
+    HostLocal(usize),
+}
+
+impl Network {
+    /// The plugin.
+    pub const fn plugin(self) -> &'static str {
+        match self {
+            Network::Loopback => "loopback",
+            Network::Ptp | Network::DualPtp => "ptp",
+            Network::Bridge | Network::Masquerade => "bridge",
+            Network::HostLocal(_) => "host-local",
+        }
+    }
+
+    /// The network's name for `who`.
+    pub fn name(self, who: Contender) -> String {
+        match self {
+            Network::HostLocal(reserved) => format!("reserved{reserved}-{}", who.name()),
+            Network::DualPtp => format!("dual-{}", who.name()),
+            Network::Masquerade => format!("masquerade-{}", who.name()),
+            _ => format!("{}-{}", self.plugin(), who.name()),
+        }
+    }
+
+    /// What the plugin reads.
+    pub fn configuration(self, who: Contender) -> String {
+        let special = match self {
+            Network::Bridge => format!(r#","bridge":"{}""#, who.bridge()),
+            Network::Masquerade => format!(r#","bridge":"{}","isGateway":true,"ipMasq":true"#, who.bridge()),
+            _ => String::new(),
+        };
+        let second = if self == Network::DualPtp { r#",[{"subnet":"fd00:SUBNET::/64"}]"# } else { "" };
+        let route = if self == Network::DualPtp { r#",{"dst":"::/0"}"# } else { "" };
+        let ipam = match self {
+            Network::Loopback => String::new(),
+            _ => format!(
+                r#","ipam":{{"type":"host-local","ranges":[[{{"subnet":"10.SUBNET.0.0/16"}}]{second}],"routes":[{{"dst":"0.0.0.0/0"}}{route}]}}"#
+            ),
+        };
+        let (name, plugin) = (self.name(who), self.plugin());
+        format!(r#"{{"cniVersion":"1.0.0","name":"{name}","type":"{plugin}"{special}{ipam}}}"#)
+            .replace("SUBNET", &who.subnet().to_string())
+    }
+
+    /// What the floor program is called with to attach the namespace at `netns`, `None` if it has no such floor.
+    pub fn floor_add(self, netns: &str) -> Option<Vec<String>> {
+        let (action, second): (&[&str], &[&str]) = match self {
+            Network::Loopback => return Some(["loopback", netns, "up"].map(str::to_owned).to_vec()),
+            Network::Ptp => (&["ptp"], &[]),
+            Network::DualPtp => (&["ptp"], &["fd00:104::2/64", "fd00:104::1"]),
+            Network::Bridge => (&["bridge", "br-floor"], &[]),
+            Network::Masquerade | Network::HostLocal(_) => return None,
+        };
+        let words = [action, &[netns, "veth-floor", "10.104.0.2/16", "10.104.0.1"], second].concat();
+        Some(words.into_iter().map(str::to_owned).collect())
+    }
+
+    /// What the floor program is called with to detach it.
+    pub fn floor_del(self, netns: &str) -> Vec<String> {
+        match self {
+            Network::Loopback => ["loopback", netns, "down"].map(str::to_owned).to_vec(),
+            _ => ["remove", "veth-floor"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_differ_in_names_and_subnets_alone() {
+        let theirs = Network::Masquerade.configuration(Contender::Go);
+        assert_eq!(theirs.replace("-go", "-netferry").replace("10.102", "10.101"), Network::Masquerade.configuration(Contender::Ours));
+        assert!(Network::DualPtp.configuration(Contender::Ours).contains(r#"{"subnet":"fd00:101::/64"}"#));
+        assert!(!Network::Ptp.configuration(Contender::Ours).contains("::"));
+    }
+}

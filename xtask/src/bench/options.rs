@@ -1,0 +1,49 @@
+//! The words after `cargo xtask bench`.
+
+use std::path::PathBuf;
+
+/// What to measure, how often, and how to say it.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Measured calls of each contender in a row; a tenth more run before them, unmeasured.
+    pub n: usize,
+    /// Only rows whose key starts so.
+    pub only: Option<String>,
+    /// Smaller scale rows.
+    pub quick: bool,
+    /// JSON on standard output instead of the table.
+    pub json: bool,
+    /// Set in the process that already has namespaces of its own: the plugins and the floor program.
+    pub inside: Option<(PathBuf, PathBuf)>,
+}
+
+const USAGE: &str = "usage: cargo xtask bench [--n N] [--only ROW] [--quick] [--json]";
+
+impl Options {
+    /// Reads the words.
+    ///
+    /// # Errors
+    /// The usage.
+    pub fn read(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options::default();
+        let mut n = None;
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| USAGE.to_owned());
+            match word.as_str() {
+                "--n" => n = Some(value()?.parse().map_err(|_| USAGE.to_owned())?),
+                "--only" => options.only = Some(value()?),
+                "--quick" => options.quick = true,
+                "--json" => options.json = true,
+                "--inside" => options.inside = Some((value()?.into(), value()?.into())),
+                _ => return Err(USAGE.to_owned()),
+            }
+        }
+        options.n = n.unwrap_or(if options.quick { 15 } else { 60 }).max(1);
+        Ok(options)
+    }
+
+    /// Whether the row `key` was asked for.
+    pub fn wants(&self, key: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| key.starts_with(only))
+    }
+}
