@@ -36,6 +36,11 @@ impl<C> Call<'_, C> {
         end.map_or_else(|| self.attachment.host_ifname(), |end| end.name.clone())
     }
 
+    /// True if another program made the host end: its hardware address, its alias and its rules are its own.
+    pub fn is_foreign(&self) -> bool {
+        self.host_ifname() != self.attachment.host_ifname()
+    }
+
     /// On CHECK, the hardware address that the result has for the container's end.
     pub fn container_mac(&self) -> Option<Mac> {
         let is_end = |end: &&Interface| !end.sandbox.is_empty() && end.name == self.attachment.ifname;
@@ -57,6 +62,8 @@ pub trait InterfacePlugin {
 
     /// Checks the configuration. Not called for DEL and GC, which must work with what ADD refused.
     fn validate(call: &Call<'_, Self::Conf>) -> Result<(), Error>;
+    /// Asks whether everything that an ADD would need is there, for STATUS.
+    fn available(call: &Call<'_, Self::Conf>, engine: &mut Engine) -> Result<(), Error>;
     /// Asks the kernel what the plan depends on.
     fn observe(call: &Call<'_, Self::Conf>, engine: &mut Engine) -> Result<Self::Facts, Error>;
     /// The links, as far as they do not depend on addresses.
@@ -224,7 +231,8 @@ pub fn status<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let call = call::<P>(request)?;
     P::validate(&call)?;
     let mut engine = Engine::open(None).map_err(from_plan)?;
-    P::observe(&call, &mut engine).map_err(|error| Error { code: code::NOT_AVAILABLE, ..error })?;
+    let ready = P::observe(&call, &mut engine).map(drop).and_then(|()| P::available(&call, &mut engine));
+    ready.map_err(|error| Error { code: code::NOT_AVAILABLE, ..error })?;
     Ipam::of(request).status()
 }
 

@@ -18,7 +18,7 @@ use plan::{Engine, Plan, Side};
 use sha2::{Digest, Sha512};
 
 use crate::attachment::{Attachment, hex};
-use crate::interface::from_kernel;
+use crate::interface::{Call, from_kernel};
 
 const TABLE: &str = "netferry";
 /// `srcnat`: where source addresses are rewritten.
@@ -35,7 +35,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The backend that `ipMasqBackend` names.
+    /// The backend that `ipMasqBackend` names: the native one unless it says otherwise.
     pub fn named(name: Option<&str>) -> Result<Self, Error> {
         match name {
             None | Some("nftables") => Ok(Self::Nftables),
@@ -97,14 +97,32 @@ fn network_hash(network: &str, addresses: &[IpNet]) -> String {
     hex(&hash.finalize()[..8])
 }
 
-/// Adds the rules for the addresses of `given` to `plan`.
-pub fn plan(backend: Backend, attachment: &Attachment, given: &AddResult, plan: &mut Plan) {
+/// Adds the rules for the addresses of `given` to `plan`. `named` is the configuration's choice, if it has made one.
+pub fn plan<C>(call: &Call<'_, C>, named: Option<&str>, given: &AddResult, plan: &mut Plan) {
+    let attachment = &call.attachment;
     let addresses: Vec<IpNet> = given.ips.iter().map(|ip| ip.address).collect();
-    match backend {
-        Backend::Nftables => plan.own(Side::Host, nft(attachment, &addresses)),
-        Backend::Iptables => {
+    // A name that is not known is refused by ADD, so that nothing can be there for DEL but what the default made.
+    match (Backend::named(named).unwrap_or_default(), call.is_foreign()) {
+        (Backend::Nftables, false) => plan.own(Side::Host, nft(attachment, &addresses)),
+        // The reference plugins take iptables unless they are told otherwise, and their nftables rules are their own.
+        (Backend::Nftables, true) if named.is_some() => {}
+        (Backend::Nftables | Backend::Iptables, _) => {
             let (network, id) = (attachment.network.clone(), attachment.container_id.clone());
             plan.own(Side::Host, Iptables { network, id, addresses });
+        }
+    }
+}
+
+/// Asks whether the backend is there at all.
+pub fn available(named: Option<&str>, engine: &mut Engine) -> Result<(), Error> {
+    match Backend::named(named)? {
+        Backend::Nftables => {
+            let socket = engine.nft().map_err(from_kernel)?;
+            kernel::nft::query::generation(socket).map(drop).map_err(from_kernel)
+        }
+        Backend::Iptables => {
+            let socket = engine.nft().map_err(from_kernel)?;
+            iptables::masquerade_present(socket, "CNI-netferry-status").map(drop).map_err(from_kernel)
         }
     }
 }

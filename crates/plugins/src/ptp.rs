@@ -52,8 +52,8 @@ impl Conf {
         u32::try_from(self.mtu).ok().filter(|mtu| *mtu != 0)
     }
 
-    fn backend(&self) -> Backend {
-        Backend::named(self.ip_masq_backend.as_deref()).unwrap_or_default()
+    fn backend(&self) -> Option<&str> {
+        self.ip_masq_backend.as_deref()
     }
 }
 
@@ -73,6 +73,10 @@ impl InterfacePlugin for Ptp {
         Backend::named(call.conf.ip_masq_backend.as_deref()).map(drop)
     }
 
+    fn available(call: &Call<'_, Conf>, engine: &mut Engine) -> Result<(), Error> {
+        if call.conf.ip_masq { masquerade::available(call.conf.backend(), engine) } else { Ok(()) }
+    }
+
     fn observe(_: &Call<'_, Conf>, _: &mut Engine) -> Result<(), Error> {
         Ok(())
     }
@@ -80,7 +84,7 @@ impl InterfacePlugin for Ptp {
     fn links(call: &Call<'_, Conf>, (): &()) -> Plan {
         let (attachment, mtu) = (&call.attachment, call.conf.mtu());
         let host = call.host_ifname();
-        let own = host == attachment.host_ifname();
+        let own = !call.is_foreign();
         let mac = call.container_mac().or(Some(attachment.mac(1)));
         let mut plan = Plan::new();
         plan.own(
@@ -131,7 +135,7 @@ impl InterfacePlugin for Ptp {
         layer3::routes(&mut plan, device, given);
         layer3::forwarding(&mut plan, given);
         if call.conf.ip_masq {
-            masquerade::plan(call.conf.backend(), &call.attachment, given, &mut plan);
+            masquerade::plan(call, call.conf.backend(), given, &mut plan);
         }
         plan.own(Side::Host, op::Ready { device: host });
         plan

@@ -93,9 +93,9 @@ impl Conf {
         self.vlan != 0 || !self.vlan_trunk.is_empty()
     }
 
-    /// What makes the masquerade rules; a name that is not known counts as the default, for DEL.
-    pub fn backend(&self) -> Backend {
-        Backend::named(self.ip_masq_backend.as_deref()).unwrap_or_default()
+    /// What makes the masquerade rules, if the configuration says.
+    pub fn backend(&self) -> Option<&str> {
+        self.ip_masq_backend.as_deref()
     }
 
     /// The VLANs that the port is to carry.

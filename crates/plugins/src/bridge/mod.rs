@@ -50,6 +50,10 @@ impl InterfacePlugin for Bridge {
         config::validate(call)
     }
 
+    fn available(call: &Call<'_, Conf>, engine: &mut Engine) -> Result<(), Error> {
+        if call.conf.ip_masq { masquerade::available(call.conf.backend(), engine) } else { Ok(()) }
+    }
+
     fn observe(call: &Call<'_, Conf>, engine: &mut Engine) -> Result<Facts, Error> {
         let name = call.conf.bridge();
         let bridge = engine.link(Side::Host, name).map_err(from_kernel)?.cloned();
@@ -67,7 +71,7 @@ impl InterfacePlugin for Bridge {
         bridge(call, facts, &mut plan);
         let host = call.host_ifname();
         // Another program's end has an address and an alias of its own.
-        let own = host == attachment.host_ifname();
+        let own = !call.is_foreign();
         let mac = container_mac(call);
         plan.own(
             Side::Host,
@@ -123,7 +127,7 @@ impl InterfacePlugin for Bridge {
         }
         layer3::routes(&mut plan, device, given);
         if conf.ip_masq && !given.ips.is_empty() {
-            masquerade::plan(conf.backend(), &call.attachment, given, &mut plan);
+            masquerade::plan(call, conf.backend(), given, &mut plan);
         }
         plan.own(Side::Host, op::Ready { device: call.host_ifname() });
         layer3::announce(&mut plan, device, given);

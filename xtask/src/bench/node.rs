@@ -1,0 +1,128 @@
+//! The node: this process is in a network and a mount namespace of its own, and what plays containers is in it too.
+//!
+//! Everything here goes with the last process: tmpfs, named namespaces, links, tables. The programs are iproute2's, so
+//! that nothing measured has a part in the setting-up or in the looking.
+
+use crate::bench::contender::Contender;
+use crate::bench::options::Options;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Debian's containernetworking-plugins.
+const GO: &str = "/usr/lib/cni";
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where the contenders are, and which there are.
+pub struct Node {
+    /// Our plugins, under their names.
+    pub plugins: PathBuf,
+    /// The floor program.
+    pub floor: PathBuf,
+    contenders: Vec<Contender>,
+}
+
+impl Node {
+    /// Sets up the namespaces that this process was started in: see [`enter`].
+    ///
+    /// # Errors
+    /// These are the machine's own, or a mount fails.
+    pub fn set_up(plugins: &Path, floor: &Path) -> Result<Node, String> {
+        let root = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+        if root("self") == root("1") {
+            return Err("this is the machine's own network namespace".to_owned());
+        }
+        for (kind, at) in [("tmpfs", "/run"), ("sysfs", "/sys"), ("tmpfs", "/var/lib/cni")] {
+            if kind == "tmpfs" {
+                std::fs::create_dir_all(at).map_err(|error| format!("{at}: {error}"))?;
+            }
+            run(&["mount", "-t", kind, "none", at])?;
+        }
+        run(&["ip", "link", "set", "lo", "up"])?;
+        let mut node =
+            Node { plugins: plugins.into(), floor: floor.into(), contenders: vec![Contender::Ours, Contender::Floor] };
+        std::fs::create_dir_all("/run/bench").map_err(|error| format!("/run/bench: {error}"))?;
+        for (who, variant) in [(Contender::Go, "nft"), (Contender::GoLegacy, "legacy")] {
+            if backend(who, variant)? {
+                node.contenders.push(who);
+            }
+        }
+        for who in &node.contenders {
+            node.container(who.name())?;
+        }
+        // The plugins make their own.
+        run(&["ip", "link", "add", &Contender::Floor.bridge(), "type", "bridge"])?;
+        run(&["ip", "link", "set", &Contender::Floor.bridge(), "up"])?;
+        Ok(node)
+    }
+
+    /// Makes a container's namespace.
+    ///
+    /// # Errors
+    /// iproute2's words.
+    pub fn container(&self, name: &str) -> Result<(), String> {
+        run(&["ip", "netns", "add", name]).map(drop)
+    }
+
+    /// Whether this machine has `who`.
+    pub fn has(&self, who: Contender) -> bool {
+        self.contenders.contains(&who)
+    }
+
+    /// A command that is `plugin` of `who`, with an environment that is the same but for the search paths.
+    pub fn plugin(&self, who: Contender, plugin: &str) -> Command {
+        let directory = if who == Contender::Ours { self.plugins.as_path() } else { Path::new(GO) };
+        let mut command = Command::new(directory.join(plugin));
+        command.env_clear().env("CNI_PATH", directory);
+        command.env("PATH", format!("{}:{PATH}", backend_directory(who)));
+        command
+    }
+}
+
+/// The same program again, in namespaces of its own.
+///
+/// # Errors
+/// It failed, and has said why.
+pub fn enter(plugins: &Path, floor: &Path, options: &Options) -> Result<(), String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "--propagation", "private", "--"]).arg(this);
+    command.arg("bench").arg("--inside").args([plugins, floor]).args(["--n", &options.n.to_string()]);
+    command.args(options.only.iter().flat_map(|only| ["--only", only]));
+    command.args(options.quick.then_some("--quick")).args(options.json.then_some("--json"));
+    let status = command.status().map_err(|error| format!("unshare: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the measurement failed".to_owned()) }
+}
+
+/// Runs a program of the machine and returns what it printed.
+///
+/// # Errors
+/// It failed; with its words.
+pub fn run(words: &[&str]) -> Result<String, String> {
+    let line = words.join(" ");
+    let (program, arguments) = words.split_first().ok_or("nothing to run")?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{line}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!("{line}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Makes `iptables` mean one of its two programs for `who`; false if the machine lacks it.
+fn backend(who: Contender, variant: &str) -> Result<bool, String> {
+    let directory = backend_directory(who);
+    std::fs::create_dir_all(&directory).map_err(|error| format!("{directory}: {error}"))?;
+    for name in ["iptables", "ip6tables"] {
+        let program = format!("/usr/sbin/{name}-{variant}");
+        if !Path::new(&program).exists() || !Path::new(GO).join("bridge").exists() {
+            return Ok(false);
+        }
+        let link = format!("{directory}/{name}");
+        std::os::unix::fs::symlink(&program, &link).map_err(|error| format!("{link}: {error}"))?;
+    }
+    Ok(true)
+}
+
+fn backend_directory(who: Contender) -> String {
+    format!("/run/bench/path-{}", who.name())
+}

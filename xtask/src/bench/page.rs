@@ -1,0 +1,66 @@
+//! `docs/benchmarks.md`: the last run, and how to read it.
+
+use crate::bench::stats::Results;
+use crate::bench::table::Table;
+use crate::bench::target::Judged;
+use crate::shell::output;
+
+/// What the page and the table say about the machine.
+pub fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = output(&["uname", "-sr"]);
+    let rustc = output(&["rustc", "--version"]);
+    let peer = output(&["dpkg-query", "-W", "-f", "${Version}", "containernetworking-plugins"]);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
+    format!(
+        "{cores} cores, {}, {}, peer: containernetworking-plugins {}, load at the start {load}",
+        kernel.trim(),
+        rustc.split(" (").next().unwrap_or_default().trim(),
+        peer.trim()
+    )
+}
+
+/// The page.
+pub fn page(machine: &str, results: &Results, judged: &[Judged]) -> String {
+    let missed = judged.iter().filter(|one| !one.met).count();
+    let [times, counts, targets] =
+        [Table::times(results), Table::counts(results), Table::targets(judged)].map(|table| table.markdown());
+    format!(
+        "# Benchmarks
+
+Written by `cargo xtask bench`; do not edit. {machine}.
+
+{times}
+{HOW_TO_READ}
+## Targets
+
+{} of {} met in this run.
+
+{targets}
+## What a call asks of the kernel
+
+{counts}
+A program is a successful execve(2), the plugin's own included; a child is a process it forks. netferry's DEL forks one
+child without exec, which waits for the kernel's grace periods after the call has returned.
+",
+        judged.len() - missed,
+        judged.len()
+    )
+}
+
+const HOW_TO_READ: &str = "\
+Every number is the time from spawn to reap of one plugin call, the median of its row with its minimum and 90th percentile
+beside it. All contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a
+subnet and networks of its own; each ADD is proven to have done what it printed, and each DEL to have removed the link.
+Only the **ratios** mean something elsewhere: times are those of one machine, and of what else it did at the time.
+
+- `go` is Debian's containernetworking-plugins with iptables-nft, `go-legacy` the same with iptables-legacy.
+- `floor` is a static program that does the row's netlink work and nothing else: no JSON, no addresses to manage, no files.
+- `version` asks for the supported versions: the cost of starting.
+- `masquerade` is `bridge` with `isGateway` and `ipMasq`: netferry uses nftables, the peer iptables.
+- `dual-ptp`: the peer waits until duplicate address detection is over; netferry returns with an address that can be used.
+- `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
+- `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;
+  there a number is the wall time until the last call has returned.
+";

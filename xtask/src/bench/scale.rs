@@ -1,0 +1,170 @@
+//! The rows about many: addresses reserved, containers on the node, calls at once.
+
+use crate::bench::attach::Attachment;
+use crate::bench::contender::Contender::{self, Go, Ours};
+use crate::bench::network::Network;
+use crate::bench::node::Node;
+use crate::bench::options::Options;
+use crate::bench::rows::alternate;
+use crate::bench::stats::Results;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Reserved addresses of a /16.
+const RESERVED: &[usize] = &[0, 1_000, 20_000];
+/// At either end of the sequence.
+const ENDS: usize = 20;
+/// Calls at once.
+const WIDTH: usize = 8;
+/// Long enough for every grace period of a hundred removals to end.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Measures every row that was asked for.
+///
+/// # Errors
+/// Any call fails.
+pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<(), String> {
+    for reserved in RESERVED {
+        let key = format!("host-local-{reserved}");
+        if options.wants(&key) {
+            eprintln!("{key}");
+            let contenders: Vec<Contender> = [Ours, Go].into_iter().filter(|who| node.has(*who)).collect();
+            contenders.iter().try_for_each(|who| reserve(*who, *reserved))?;
+            alternate(node, options.n, &key, Network::HostLocal(*reserved), &contenders, 1)?.keep(&key, results);
+        }
+    }
+    let count = if options.quick { 60 } else { 200 };
+    let kinds = [("", Network::Bridge), ("-masquerade", Network::Masquerade)];
+    let wanted = |key: &str| options.wants(&format!("sequential{key}")) || options.wants(&format!("parallel{key}"));
+    let containers: Vec<String> = (0..count).map(|at| format!("c{at}")).collect();
+    if kinds.iter().any(|(suffix, _)| wanted(suffix)) {
+        containers.iter().try_for_each(|name| node.container(name))?;
+    }
+    for (suffix, network) in kinds {
+        let key = format!("sequential{suffix}");
+        if options.wants(&key) {
+            sequential(node, &key, network, &containers, results)?;
+        }
+        let key = format!("parallel{suffix}");
+        if options.wants(&key) {
+            let rounds = if options.quick { 1 } else { 3 };
+            parallel(node, &key, network, &containers[..count / 2], rounds, results)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reserves addresses as both implementations write them.
+fn reserve(who: Contender, count: usize) -> Result<(), String> {
+    let directory = PathBuf::from("/var/lib/cni/networks").join(Network::HostLocal(count).name(who));
+    let fail = |error: std::io::Error| format!("{}: {error}", directory.display());
+    std::fs::create_dir_all(&directory).map_err(fail)?;
+    // .0.0 is the subnet and .0.1 its gateway.
+    let address = |at: usize| format!("10.{}.{}.{}", who.subnet(), (at + 2) / 256, (at + 2) % 256);
+    for at in 0..count {
+        std::fs::write(directory.join(address(at)), format!("reserved-{at}\r\neth0")).map_err(fail)?;
+    }
+    match count.checked_sub(1) {
+        Some(last) => std::fs::write(directory.join("last_reserved_ip.0"), address(last)).map_err(fail),
+        None => Ok(()),
+    }
+}
+
+/// One ADD after the other without a DEL in between: do the last cost what the first did?
+fn sequential(
+    node: &Node,
+    key: &str,
+    network: Network,
+    containers: &[String],
+    results: &mut Results,
+) -> Result<(), String> {
+    for who in [Ours, Go].into_iter().filter(|who| node.has(*who)) {
+        eprintln!("{key}: {}", who.name());
+        let mut adds = Vec::new();
+        let mut printed = Vec::new();
+        for container in containers {
+            let attachment = Attachment { node, who, network, container, id: format!("{key}-{container}") };
+            let done = attachment.add()?;
+            attachment.prove_added(&done)?;
+            adds.push(done.milliseconds);
+            printed.push(done.stdout);
+        }
+        results.put(key, "first 20", who.name(), "ms", &adds[..ENDS]);
+        results.put(key, "last 20", who.name(), "ms", &adds[adds.len() - ENDS..]);
+        let mut dels = Vec::new();
+        for (container, result) in containers.iter().zip(&printed) {
+            let attachment = Attachment { node, who, network, container, id: format!("{key}-{container}") };
+            dels.push(attachment.del(result)?.milliseconds);
+            attachment.prove_deleted()?;
+        }
+        results.put(key, "DEL", who.name(), "ms", &dels);
+        std::thread::sleep(SETTLE);
+    }
+    Ok(())
+}
+
+/// All ADDs, then all DELs, eight at a time: how long until the last has returned?
+fn parallel(
+    node: &Node,
+    key: &str,
+    network: Network,
+    containers: &[String],
+    rounds: usize,
+    results: &mut Results,
+) -> Result<(), String> {
+    let contenders: Vec<Contender> = [Ours, Go].into_iter().filter(|who| node.has(*who)).collect();
+    let mut walls: BTreeMap<&str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for round in 0..rounds {
+        for who in &contenders {
+            eprintln!("{key}: {} {}/{rounds}", who.name(), round + 1);
+            let attachment = |container| {
+                let id = format!("{key}-{round}-{container}");
+                Attachment { node, who: *who, network, container, id }
+            };
+            let printed = Mutex::new(BTreeMap::new());
+            let add = at_once(containers, |container| {
+                let done = attachment(container).add()?;
+                printed.lock().map_err(|_| "a call panicked")?.insert(container.to_owned(), done);
+                Ok(())
+            })?;
+            let printed = printed.into_inner().map_err(|_| "a call panicked")?;
+            printed.iter().try_for_each(|(container, done)| attachment(container).prove_added(done))?;
+            let del = at_once(containers, |container| {
+                attachment(container).del(printed.get(container).map_or("{}", |done| &done.stdout)).map(drop)
+            })?;
+            containers.iter().try_for_each(|container| attachment(container).prove_deleted())?;
+            std::thread::sleep(SETTLE);
+            let (adds, dels) = walls.entry(who.name()).or_default();
+            adds.push(add);
+            dels.push(del);
+        }
+    }
+    for who in contenders {
+        let (adds, dels) = walls.remove(who.name()).unwrap_or_default();
+        results.put(key, "ADD", who.name(), "ms", &adds);
+        results.put(key, "DEL", who.name(), "ms", &dels);
+    }
+    Ok(())
+}
+
+/// Calls `work` for every container from [`WIDTH`] threads, and returns the wall time in milliseconds.
+fn at_once(containers: &[String], work: impl Fn(&str) -> Result<(), String> + Sync) -> Result<f64, String> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(container) = containers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(container)?;
+        }
+        Ok(())
+    };
+    let start = Instant::now();
+    let outcomes: Vec<Result<(), String>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..WIDTH).map(|_| scope.spawn(worker)).collect();
+        let panicked = |_| Err("a call panicked".to_owned());
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+    });
+    let wall = start.elapsed().as_secs_f64() * 1e3;
+    outcomes.into_iter().collect::<Result<(), String>>().map(|()| wall)
+}
