@@ -56,6 +56,7 @@ fn measure(plugins: &Path, floor: &Path, options: &Options) -> Result<(), String
     rows::measure(&node, options, &mut results)?;
     scale::measure(&node, options, &mut results)?;
     trace::measure(&node, options, &mut results)?;
+    rows::measure_legacy(&node, options, &mut results)?;
     let judged = target::judge(&results);
     if options.json {
         print!("{}", table::json(&results, &judged));

@@ -33,6 +33,22 @@ pub fn product(target: Option<&str>) -> Result<Product, String> {
     Ok(Product { plugins, netferry: built.join("netferry") })
 }
 
+/// Builds the benchmark's floor program.
+///
+/// # Errors
+/// The build fails.
+pub fn floor(target: Option<&str>) -> Result<PathBuf, String> {
+    let mut cargo = command(&["cargo", "build", "--release", "--quiet", "-p", "kernel", "--example", "floor"]);
+    cargo.args(target.iter().flat_map(|target| ["--target", target]));
+    run(&mut cargo)?;
+    Ok(target_directory().join(target.unwrap_or_default()).join("release/examples/floor"))
+}
+
+/// Where a release is laid out.
+pub fn dist_directory() -> PathBuf {
+    target_directory().join("dist")
+}
+
 fn link(binary: &Path, directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     for name in PLUGINS {
@@ -45,7 +61,8 @@ fn link(binary: &Path, directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn target_directory() -> PathBuf {
+/// Where everything is built.
+pub fn target_directory() -> PathBuf {
     let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     root().join(set.unwrap_or_else(|| PathBuf::from("target")))
 }

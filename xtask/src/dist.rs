@@ -51,10 +51,8 @@ fn is_static(elf: &[u8]) -> bool {
         let bytes = elf.get(at..at + length)?;
         Some(bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
     };
-    let Some((offset, size, count)) = elf
-        .starts_with(b"\x7fELF\x02\x01")
-        .then(|| Some((number(32, 8)?, number(54, 2)?, number(56, 2)?)))
-        .flatten()
+    let Some((offset, size, count)) =
+        elf.starts_with(b"\x7fELF\x02\x01").then(|| Some((number(32, 8)?, number(54, 2)?, number(56, 2)?))).flatten()
     else {
         return false;
     };

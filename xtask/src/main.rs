@@ -3,19 +3,30 @@
 //! Contract: exit status 0 when everything asked for was done, and a sentence on standard error otherwise. No
 //! dependencies, so that it builds in a second on a fresh machine.
 
+mod bench;
 mod build;
+mod dist;
 mod leftovers;
 mod setup;
 mod shell;
 mod summary;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
 type Subcommand = fn() -> Result<(), String>;
 
-const SUBCOMMANDS: &[(&str, &str, Subcommand)] =
-    &[("test", "build, lint, run every test, look for leftovers", test::run_all)];
+const SUBCOMMANDS: &[(&str, &str, Subcommand)] = &[
+    ("test", "build, lint, run every test, look for leftovers", test::run_all),
+    (
+        "bench",
+        "compare with the Go plugins and with the bare kernel: [--n N] [--only ROW] [--quick] [--json]",
+        bench::run,
+    ),
+    ("vm", "run the tests that another kernel is for, on Debian's in QEMU", vm::run),
+    ("dist", "build and check the static binaries of a release, in target/dist", dist::run),
+];
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();

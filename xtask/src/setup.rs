@@ -22,8 +22,16 @@ const PACKAGES: &[(&str, &str)] = &[
 /// # Errors
 /// apt-get is not there or fails.
 pub fn packages() -> Result<(), String> {
+    install(PACKAGES)
+}
+
+/// Installs those of `packages` (name, and a program that it has) that are missing, by apt-get.
+///
+/// # Errors
+/// apt-get is not there or fails.
+pub fn install(packages: &[(&str, &str)]) -> Result<(), String> {
     let there = |probe: &str| if probe.starts_with('/') { Path::new(probe).exists() } else { has(probe) };
-    let missing: Vec<&str> = PACKAGES.iter().filter(|(_, probe)| !there(probe)).map(|(package, _)| *package).collect();
+    let missing: Vec<&str> = packages.iter().filter(|(_, probe)| !there(probe)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

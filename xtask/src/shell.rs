@@ -1,5 +1,6 @@
 //! Running programs: shown before they run, and an error when they fail.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -24,6 +25,50 @@ pub fn run(command: &mut Command) -> Result<(), String> {
     eprintln!("+ {}", line(command));
     let status = command.status().map_err(|error| format!("{}: {error}", line(command)))?;
     if status.success() { Ok(()) } else { Err(format!("{}: {status}", line(command))) }
+}
+
+/// Runs a command whose two streams are one, copied to ours and kept, and how it ended.
+///
+/// # Errors
+/// It cannot be started, or its output cannot be read.
+pub fn shown(command: &mut Command) -> Result<(String, Result<(), String>), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let fail = |error: std::io::Error| format!("{name}: {error}");
+    let (reader, writer) = std::io::pipe().map_err(fail)?;
+    let both = writer.try_clone().map_err(fail)?;
+    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(both).spawn().map_err(fail)?;
+    // The command holds the pipe's other end open, and we wait for that end to close.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut said = String::new();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line.map_err(fail)?).into_owned();
+        // Nobody reading our output is no reason to stop testing.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let status = child.wait().map_err(fail)?;
+    Ok((said, if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }))
+}
+
+/// Runs a cargo command that builds with `--message-format=json`; returns the names and paths of what can be executed.
+///
+/// # Errors
+/// The build fails.
+pub fn executables(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>, String> {
+    eprintln!("+ {}", line(cargo));
+    let built = cargo.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", line(cargo)))?;
+    let said = String::from_utf8_lossy(&built.stdout).into_owned();
+    if !built.status.success() {
+        return Err(format!("{}: {}", line(cargo), built.status));
+    }
+    // One document a line, in which these two keys come once behind `"target":`, and the second may be null.
+    let value = |text: &str, key: &str| Some(text.split_once(key)?.1.split('"').next()?.to_owned());
+    let built = said.lines().filter_map(|line| {
+        let (_, target) = line.split_once("\"target\":")?;
+        Some((value(target, "\"name\":\"")?, PathBuf::from(value(target, "\"executable\":\"")?)))
+    });
+    Ok(built.collect())
 }
 
 /// What it prints; nothing when it fails or is not there.

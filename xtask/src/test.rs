@@ -7,11 +7,9 @@
 use crate::build::{Product, product};
 use crate::leftovers::{self, RUN};
 use crate::setup;
-use crate::shell::{command, has, run};
+use crate::shell::{command, has, run, shown};
 use crate::summary::{REPORT, Summary};
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 const FORMAT: &[&str] = &["cargo", "fmt", "--check"];
 const LINTS: &[&str] = &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -64,27 +62,6 @@ fn tests(product: &Product, chosen: &[String], mark: &str) -> Result<(Summary, R
     let reported = std::fs::read_to_string(&report).unwrap_or_default();
     remove(&report);
     Ok((Summary::read(&said, &reported), result))
-}
-
-/// Runs a command whose two streams are one, copied to ours and kept.
-fn shown(command: &mut Command) -> Result<(String, Result<(), String>), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let fail = |error: std::io::Error| format!("{name}: {error}");
-    let (reader, writer) = std::io::pipe().map_err(fail)?;
-    let both = writer.try_clone().map_err(fail)?;
-    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(both).spawn().map_err(fail)?;
-    // The command holds the pipe's other end open, and we wait for that end to close.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut said = String::new();
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = String::from_utf8_lossy(&line.map_err(fail)?).into_owned();
-        // Nobody reading our output is no reason to stop testing.
-        let _ = writeln!(std::io::stdout(), "{line}");
-        said.push_str(&line);
-        said.push('\n');
-    }
-    let status = child.wait().map_err(fail)?;
-    Ok((said, if status.success() { Ok(()) } else { Err(format!("{name}: {status}")) }))
 }
 
 fn none(left: Vec<String>) -> Result<(), String> {

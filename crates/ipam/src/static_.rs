@@ -17,7 +17,7 @@ use crate::text::load_args;
 /// # Errors
 /// A mistake in the configuration, in the reference implementation's words.
 pub fn add(request: &Request) -> Result<AddResult, Error> {
-    let net: NetConf = cni::json::decode(&request.conf.raw).map_err(Error::internal)?;
+    let net: NetConf = request.conf.decode()?;
     let Some(ipam) = net.ipam else { return Err(Error::internal("IPAM config missing 'ipam' key")) };
     let mut ips = ipam.addresses.iter().map(AddressConf::read).collect::<Result<Vec<_>, Error>>()?;
     apply_args(&mut ips, &request.env.args)?;

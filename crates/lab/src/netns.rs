@@ -84,7 +84,7 @@ pub(crate) fn loopback_up() -> std::io::Result<()> {
         if socket < 0 {
             return Err(std::io::Error::last_os_error());
         }
-        let failed = libc::ioctl(socket, libc::SIOCSIFFLAGS, &request) != 0;
+        let failed = libc::ioctl(socket, libc::SIOCSIFFLAGS as libc::Ioctl, &request) != 0;
         let error = std::io::Error::last_os_error();
         libc::close(socket);
         if failed { Err(error) } else { Ok(()) }

@@ -3,6 +3,9 @@
 //! The container ID is derived from the path of the namespace as `cnitool` derives it, so that either tool can take off
 //! what the other attached.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -64,7 +67,8 @@ fn namespace(given: &str) -> Result<String, Error> {
 /// There is no working directory, or the path is not UTF-8.
 pub fn absolute(path: &Path) -> Result<String, Error> {
     use std::path::Component;
-    let from = if path.is_absolute() { PathBuf::new() } else { std::env::current_dir().map_err(|e| invalid(&e))? };
+    let from =
+        if path.is_absolute() { PathBuf::new() } else { working_directory().map_err(|error| invalid(&error))? };
     let mut clean = PathBuf::from("/");
     for component in from.join(path).components() {
         match component {
@@ -74,6 +78,16 @@ pub fn absolute(path: &Path) -> Result<String, Error> {
         }
     }
     clean.into_os_string().into_string().map_err(|path| invalid(&format!("{} is not UTF-8", path.display())))
+}
+
+/// The working directory by the name under which the shell entered it, as in Go: `/var/run` may be a symbolic link.
+fn working_directory() -> io::Result<PathBuf> {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let named = std::env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
+    match named {
+        Some(path) if identity(&path).ok() == Some(identity(Path::new("."))?) => Ok(path),
+        _ => std::env::current_dir(),
+    }
 }
 
 /// `cnitool-` and the first ten bytes of the SHA-512 of the namespace's path.
@@ -138,7 +152,7 @@ mod tests {
         let clean = |path: &str| absolute(Path::new(path)).unwrap();
         assert_eq!(clean("/var//run/./netns/../netns/x/"), "/var/run/netns/x");
         assert_eq!(clean("/../.."), "/");
-        assert_eq!(clean("testing"), std::env::current_dir().unwrap().join("testing").to_str().unwrap());
+        assert_eq!(clean("testing"), working_directory().unwrap().join("testing").to_str().unwrap());
     }
 
     #[test]

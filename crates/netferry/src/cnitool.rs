@@ -4,6 +4,7 @@
 //! Results go to stdout without a newline, errors to stderr without decoration. An unknown verb is an error here;
 //! there it was silently nothing.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,20 +29,23 @@ pub fn main() -> ExitCode {
     let arguments: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
     let words = arguments.unwrap_or_default();
     if words.first().is_some_and(|word| matches!(word.as_str(), "help" | "--help" | "-h")) {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
+        return printed(&format!("{USAGE}\n"));
     }
     let Some((ifname, words)) = split_flag(words) else { return usage() };
     let [verb, network, netns, ..] = words.as_slice() else { return usage() };
     match execute(verb, network, netns, ifname) {
-        Ok(result) => {
-            print!("{result}");
-            ExitCode::SUCCESS
-        }
+        Ok(result) => printed(&result),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn printed(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -79,7 +83,8 @@ fn execute(verb: &str, network: &str, netns: &str, ifname: Option<String>) -> Re
 
 fn perform(verb: &str, list: &NetworkList, attachment: &Attachment) -> Result<String, Error> {
     let path = env::split_path(&std::env::var_os("CNI_PATH").unwrap_or_default());
-    let runtime = Runtime { path, cache: Cache::new("/var/lib/cni"), timeout: None, policy: Policy::Libcni };
+    let cache = Cache::new("/var/lib/cni");
+    let runtime = Runtime { path, own: None, cache, timeout: None, policy: Policy::Libcni };
     match verb {
         "add" => return runtime.add(list, attachment).map(|result| render::pretty(&result)),
         "check" => runtime.check(list, attachment)?,

@@ -40,7 +40,7 @@ impl Gc {
         ready.runtime.gc(&list, Some(&valid))?;
         let kept: Vec<_> =
             valid.iter().map(|one| json!({ "containerID": one.container_id, "ifname": one.ifname })).collect();
-        let text = format!("network {}: {} attachments live, everything else is removed", list.name, kept.len());
+        let text = format!("network {}: kept {}, everything else is removed", list.name, kept.len());
         Ok(Output { text, json: Some(json!({ "network": list.name, "kept": kept })) })
     }
 

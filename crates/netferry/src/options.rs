@@ -82,9 +82,10 @@ impl Options {
     pub fn runtime(&self, list: &NetworkList) -> Result<Ready, Error> {
         let mut path = self.plugin_path();
         let own = own::lend_if_needed(list, &path)?;
-        path.extend(own.iter().map(|directory| directory.path().to_owned()));
-        let runtime = Runtime { path, cache: self.cache(), timeout: self.timeout(), policy: Policy::Careful };
-        Ok(Ready { runtime, own })
+        let directory = own.as_ref().map(|held| held.path().to_owned());
+        path.extend(directory.clone());
+        let (cache, timeout) = (self.cache(), self.timeout());
+        Ok(Ready { runtime: Runtime { path, own: directory, cache, timeout, policy: Policy::Careful }, own })
     }
 
     /// The cache of attachments.

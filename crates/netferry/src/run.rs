@@ -7,6 +7,7 @@
 mod builtin;
 mod command;
 mod forwarding;
+mod in_flight;
 mod namespace;
 mod network;
 mod publish;

@@ -91,7 +91,8 @@ cat > /run/input
 [ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}'
 if [ $CNI_COMMAND = ADD ]; then
     [ -e /run/kill ] && { rm /run/kill; kill -KILL $PPID; }
-    echo '{"cniVersion":"1.0.0"}'
+    result=$(sed -n 's/.*"prevResult":\(.*\)}$/\1/p' /run/input); [ "$result" ] || result='{"cniVersion":"1.0.0"}'
+    echo "$result"
 fi
 exit 0
 END
@@ -113,6 +114,18 @@ fn a_run_that_is_killed_while_it_joins_is_cleaned_up_at_every_step() {
         );
         host::expect(&script, "137\n0\nunchanged");
     }
+}
+
+#[test]
+fn a_plugin_that_outlives_its_run_is_ended_before_its_work_is_undone() {
+    let script = format!(
+        "{KILLER}
+        sed -i 's/kill -KILL $PPID;/kill -KILL $PPID; touch \\/run\\/alone; sleep 0.5; touch \\/run\\/late;/' /run/bin/killer
+        echo '{{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":[{{\"type\":\"killer\"}}]}}' > /run/conf/net.conflist
+        touch /run/kill; $NETFERRY run -- true; echo $?; until [ -e /run/alone ]; do sleep 0.02; done
+        $NETFERRY run -- true; echo $?; sleep 0.7; ls /run/late 2>&1 | grep -c 'No such'"
+    );
+    host::expect(&script, "137\n0\n1");
 }
 
 #[test]
@@ -167,7 +180,7 @@ fn without_root_the_same_happens_on_a_host_of_its_own() {
         settle; mount -t tmpfs tmpfs /tmp; chmod 1777 /tmp
         nobody='setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR /run/netferry-bin'
         $nobody run -- sh -c 'ip -brief address show eth0 | grep -c \"10.209.0.2/16 fd\"; ping -c1 -W2 10.209.0.1 | grep -o \"1 received\"; exit 3'; echo $?
-        $nobody run -- sleep 98763 & until grep -lzx '9876[3]' $(ls -d /proc/[0-9]*/cmdline | grep -v /$!/) > /dev/null 2>&1; do sleep 0.02; done
+        $nobody run -- sh -c 'touch /tmp/ready; exec sleep 100' & until [ -e /tmp/ready ]; do sleep 0.02; done; rm /tmp/ready
         kill -KILL $!; wait $!; echo $?; ls /tmp/netferry-65534/netferry-rootless
         $nobody run -- true; echo $?
         find /tmp -mindepth 2

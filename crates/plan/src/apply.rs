@@ -1,6 +1,6 @@
 //! Making a plan so, or leaving everything as it was.
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Result};
 use crate::{Engine, Op, Plan, Step};
 
 /// What a step found and did; from it follows how it is undone.
@@ -11,7 +11,14 @@ pub(crate) enum Done {
     /// It was there, equal: not ours to undo.
     Present,
     /// It was there with another value: undone by putting this back.
-    Changed(Op),
+    Changed(Box<Op>),
+}
+
+impl Done {
+    /// It had another value, which `previous` puts back.
+    pub(crate) fn changed(previous: impl Into<Op>) -> Self {
+        Self::Changed(Box::new(previous.into()))
+    }
 }
 
 impl Engine {
@@ -24,7 +31,14 @@ impl Engine {
         for step in &plan.steps {
             match self.make(step) {
                 Ok(done) => self.done.push((step.clone(), done)),
-                Err(error) => return Err(Error { cause: error.cause, cleanup: self.undo() }),
+                Err(mut error) => {
+                    // What the kernel refused is not there; what it did may be, if only the answer was lost.
+                    if matches!(error.cause, Cause::Kernel(_)) && !step.shared {
+                        self.done.push((step.clone(), Done::Made));
+                    }
+                    error.cleanup.extend(self.undo());
+                    return Err(error);
+                }
             }
         }
         Ok(())
@@ -39,7 +53,7 @@ impl Engine {
                 Done::Made if step.op.rests_on_made(self, step.side) => Ok(()),
                 Done::Made => self.unmake(&step),
                 Done::Changed(previous) => {
-                    self.make(&Step { op: previous, ..step }).map(drop).map_err(kernel::Error::from)
+                    self.make(&Step { op: *previous, ..step }).map(drop).map_err(kernel::Error::from)
                 }
             };
             errors.extend(outcome.err().filter(|error| !error.is_absent()));
@@ -51,10 +65,10 @@ impl Engine {
         match &step.op {
             Op::Link(op) => op.apply(self, step.side, step.shared),
             Op::Change(op) => op.apply(self, step.side),
-            Op::PortVlan(op) => op.apply(self, step.side),
+            Op::PortVlan(op) => op.apply(self, step.side, step.shared),
             Op::Address(op) => op.apply(self, step.side),
             Op::Route(op) => op.apply(self, step.side),
-            Op::Sysctl(op) => op.apply(self, step.side),
+            Op::Sysctl(op) => op.apply(self, step.side, step.shared),
             Op::Nft(op) => op.apply(self),
             Op::Iptables(op) => op.apply(self),
             Op::Announce(op) => op.apply(self, step.side),
@@ -66,7 +80,7 @@ impl Engine {
     pub(crate) fn unmake(&mut self, step: &Step) -> kernel::Result<()> {
         match &step.op {
             Op::Link(op) => op.remove(self, step.side, step.shared),
-            Op::Address(op) => op.remove(self, step.side),
+            Op::Address(op) => op.remove(self, step.side, step.shared),
             Op::Route(op) => op.remove(self, step.side),
             Op::Nft(op) => op.remove(self),
             Op::Iptables(op) => op.remove(self),

@@ -11,6 +11,10 @@ impl Engine {
         let mut differences = Vec::new();
         for step in &plan.steps {
             let side = step.side;
+            if self.is_missing_device(side, &step.op)? {
+                differences.push(Difference::absent(format_args!("{side} {} {}", step.op.object(), step.op)));
+                continue;
+            }
             match &step.op {
                 Op::Link(op) => op.check(self, side, &mut differences)?,
                 Op::Change(op) => op.check(self, side, &mut differences)?,

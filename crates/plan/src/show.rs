@@ -62,8 +62,8 @@ impl Engine {
         Ok(lines)
     }
 
-    /// True if the step builds on a link that is still to be made by a shared step.
-    fn is_missing_device(&mut self, side: Side, op: &Op) -> Result<bool> {
+    /// True if the step builds on a link that is not there.
+    pub(crate) fn is_missing_device(&mut self, side: Side, op: &Op) -> Result<bool> {
         match op.device() {
             Some(device) if !matches!(op, Op::Link(_)) => Ok(self.link(side, device)?.is_none()),
             _ => Ok(false),

@@ -36,6 +36,11 @@ impl<C> Call<'_, C> {
         end.map_or_else(|| self.attachment.host_ifname(), |end| end.name.clone())
     }
 
+    /// True if what the plan says is to be taken away, whether its addresses are known or not.
+    pub fn is_removal(&self) -> bool {
+        self.request.env.command == Command::Del
+    }
+
     /// True if another program made the host end: its hardware address, its alias and its rules are its own.
     pub fn is_foreign(&self) -> bool {
         self.host_ifname() != self.attachment.host_ifname()
@@ -153,7 +158,7 @@ pub fn check<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let call = call::<P>(request)?;
     P::validate(&call)?;
     let Some(previous) = &request.conf.prev_result else {
-        return Err(Error::new(code::INVALID_CONFIG, "required prevResult missing"));
+        return Err(Error::internal("required prevResult missing"));
     };
     Ipam::of(request).check()?;
     let mut engine = Engine::open(Some(open_netns(request)?)).map_err(from_plan)?;
@@ -205,6 +210,7 @@ pub fn gc<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
                 continue;
             }
             let mut one = request.clone();
+            one.env.command = Command::Del;
             one.env.container_id = container_id;
             one.env.ifname = ifname;
             one.env.netns = None;
@@ -272,7 +278,14 @@ fn bare(ip: std::net::IpAddr) -> IpConfig {
 /// The container's namespace.
 pub fn open_netns(request: &Request) -> Result<Netns, Error> {
     let path = request.env.netns.as_deref().unwrap_or_default();
-    Netns::open(Path::new(path)).map_err(|error| Error::internal(format!("failed to open netns \"{path}\": {error}")))
+    Netns::open(Path::new(path)).map_err(|error| {
+        let why = match error {
+            // The reference library's words, which software compares.
+            OpenError::Absent(_) => format!("failed to Statfs \"{path}\": no such file or directory"),
+            other => other.to_string(),
+        };
+        Error::internal(format!("failed to open netns \"{path}\": {why}"))
+    })
 }
 
 /// The namespace of a container that may be gone, or whose path has become something else since a reboot.

@@ -3,13 +3,17 @@
 //! The map `ports` leads the frames of guarded bridge ports to a chain that lets through what is in the set `addresses`;
 //! a port is one element in either, so a frame costs two lookups however many ports there are.
 
+use cni::Error;
 use kernel::mac::Mac;
 use kernel::nft::{
-    Chain, Data, Element, Expr, Family, Field, Hook, Kind, Mapped, Point, Selector, Set, Table, Value, Verdict,
+    Chain, Change, Data, Element, Expr, Family, Field, Hook, Kind, Mapped, Point, Selector, Set, Table, Transaction,
+    Value, Verdict, query,
 };
+use plan::Engine;
 use plan::op::Nft;
 
 use crate::attachment::Attachment;
+use crate::interface::from_kernel;
 
 /// Before everything else that looks at a frame, as the reference plugin has it.
 const PRIORITY: i32 = -300;
@@ -45,4 +49,30 @@ fn guard() -> Chain {
 fn prerouting() -> Chain {
     let by_port = Expr::VerdictMap { key: vec![Selector::IifName], map: "ports".to_owned() };
     Chain::base("prerouting", Hook::new(Kind::Filter, Point::Prerouting, PRIORITY)).with([by_port])
+}
+
+/// Takes away what the reference plugin made for the attachment: two chains of its own, and the rule that leads there.
+pub fn remove_foreign(attachment: &Attachment, engine: &mut Engine) -> Result<(), Error> {
+    let table = Table::new(Family::Bridge, "nat");
+    let entry = format!("cni-br-iface-{}-{}", attachment.container_id, attachment.ifname);
+    let socket = engine.nft().map_err(from_kernel)?;
+    if query::chain(socket, &table, &entry).map_err(from_kernel)?.is_none() {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    for rule in query::rules(socket, &table, "PREROUTING").map_err(from_kernel)? {
+        if rule.target.as_ref() == Some(&entry) {
+            transaction.delete_rule(&table, "PREROUTING", rule.handle);
+        }
+    }
+    let chains = [entry.clone(), format!("{entry}-mac")];
+    for chain in chains.clone() {
+        transaction.push(Change::FlushChain { table: table.clone(), chain });
+    }
+    for chain in chains {
+        transaction.push(Change::DeleteChain { table: table.clone(), chain });
+    }
+    transaction.commit(socket).map_err(from_kernel)?;
+    engine.nft_has_deleted();
+    Ok(())
 }

@@ -1,8 +1,13 @@
 //! `netferry-cni`: every plugin in one binary. The name it is called by (a hard link) says which; called by its own name
 //! it takes the plugin's name as its first argument.
 
+mod arena;
+
 use std::path::Path;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ARENA: arena::Arena = arena::Arena;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();

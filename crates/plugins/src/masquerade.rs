@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cni::{AddResult, Error, code};
+use cni::{AddResult, Error};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::iptables;
 use kernel::nft::upstream;
@@ -40,7 +40,7 @@ impl Backend {
         match name {
             None | Some("nftables") => Ok(Self::Nftables),
             Some("iptables") => Ok(Self::Iptables),
-            Some(other) => Err(Error::new(code::INVALID_CONFIG, format!("unknown ipmasq backend \"{other}\""))),
+            Some(other) => Err(Error::internal(format!("unknown ipmasq backend \"{other}\""))),
         }
     }
 }

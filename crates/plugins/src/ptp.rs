@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cni::{AddResult, Error, IpConfig, Version, code};
+use cni::{AddResult, Error, IpConfig, Version};
 use ipnet::IpNet;
 use kernel::mac::Mac;
 use kernel::netlink::address::{self, Address, scope};
@@ -65,10 +65,10 @@ impl InterfacePlugin for Ptp {
         if u32::try_from(call.conf.mtu).is_err() {
             let text =
                 format!("invalid mtu {}: it must be 0 (the kernel's choice) or a number of bytes", call.conf.mtu);
-            return Err(Error::new(code::INVALID_CONFIG, text));
+            return Err(Error::internal(text));
         }
         if call.request.conf.ipam_type.is_empty() {
-            return Err(Error::new(code::INVALID_CONFIG, "ptp requires an IPAM configuration: ipam.type is missing"));
+            return Err(Error::internal("ptp requires an IPAM configuration: ipam.type is missing"));
         }
         Backend::named(call.conf.ip_masq_backend.as_deref()).map(drop)
     }
@@ -118,7 +118,9 @@ impl InterfacePlugin for Ptp {
         let device = call.attachment.ifname.as_str();
         let host = call.host_ifname();
         let mut plan = Plan::new();
-        layer3::ipv6_sysctls(&mut plan, device, given, Detection::Off);
+        if !call.is_foreign() {
+            layer3::ipv6_sysctls(&mut plan, device, given, Detection::Off);
+        }
         for ip in &given.ips {
             let mut address = layer3::container_address(ip, Detection::Off);
             // The subnet is not on the link: everything, neighbours of the subnet included, goes through the host.

@@ -1,6 +1,6 @@
 //! The one pipeline of every call: environment and stdin in, exactly one JSON document out.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::process::ExitCode;
 
 use cni::{AddResult, Command, Error, Invocation, Request, Version, render};
@@ -30,6 +30,7 @@ pub struct Plugin {
 /// Runs one call of `plugin`.
 pub fn run(plugin: &Plugin) -> ExitCode {
     let invocation = Request::read(|name| std::env::var_os(name), read_stdin, plugin.versions);
+    let mut undo: Option<Box<Request>> = None;
     let (version, outcome) = match invocation {
         Ok(Invocation::About) => {
             let about = format!("CNI {} plugin netferry {}", plugin.name, env!("CARGO_PKG_VERSION"));
@@ -39,13 +40,20 @@ pub fn run(plugin: &Plugin) -> ExitCode {
         Ok(Invocation::Version) => (Version::LATEST, Ok(render::versions(plugin.versions))),
         Ok(Invocation::Request(request)) => {
             request.conf.warnings.iter().for_each(|warning| eprintln!("netferry {}: {warning}", plugin.name));
-            (request.conf.cni_version, call(plugin, &request))
+            let outcome = call(plugin, &request);
+            let version = request.conf.cni_version;
+            undo = Some(request).filter(|request| request.env.command == Command::Add);
+            (version, outcome)
         }
         Err(error) => (Version::LATEST, Err(error)),
     };
     match outcome {
-        Ok(document) => print(&document, ExitCode::SUCCESS),
-        Err(error) => print(&render::error(&error, version), ExitCode::FAILURE),
+        Ok(document) => print(&document, ExitCode::SUCCESS, || {
+            if let Some(Err(error)) = undo.map(|request| (plugin.del)(&request)) {
+                eprintln!("netferry: clean-up after an ADD that cannot be reported: {error}");
+            }
+        }),
+        Err(error) => print(&render::error(&error, version), ExitCode::FAILURE, || {}),
     }
 }
 
@@ -68,14 +76,20 @@ fn read_stdin() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn print(document: &str, code: ExitCode) -> ExitCode {
+/// Prints the one document. A result that nobody can be told of is not left behind.
+fn print(document: &str, code: ExitCode, undo: impl FnOnce()) -> ExitCode {
     // One write, and none at all for nothing: a verb that says nothing must not fail because nobody listens.
-    let written = if document.is_empty() { Ok(()) } else { io::stdout().lock().write_all(document.as_bytes()) };
-    match written.and_then(|()| io::stdout().flush()) {
-        Ok(()) => code,
-        Err(error) => {
-            eprintln!("netferry: cannot write to stdout: {error}");
-            ExitCode::FAILURE
+    let mut rest = document.as_bytes();
+    while !rest.is_empty() {
+        match rustix::io::write(rustix::stdio::stdout(), rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                eprintln!("netferry: cannot write to stdout: {error}");
+                undo();
+                return ExitCode::FAILURE;
+            }
         }
     }
+    code
 }

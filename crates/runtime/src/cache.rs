@@ -2,7 +2,7 @@
 //!
 //! Directory, file names and JSON are libcni's (`cniCacheV1`), so that either runtime can delete what the other
 //! attached. Ours differs in how it writes: an entry without a result stands in the cache before the first plugin runs,
-//! so that an ADD that was killed can be found and deleted, and every write is complete or absent (temporary file,
+//! so that an ADD that was killed can be found and deleted, and every result is complete or absent (temporary file,
 //! fsync, rename). File names are ambiguous, since `-` may stand in each of the three parts: content decides.
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -59,7 +59,7 @@ impl Cache {
         entry.attachment.validate(&entry.network)?;
         let path = self.place(&entry.network, &entry.attachment)?.path;
         let text = render(entry).map_err(|error| failed("write", &path, &error))?;
-        self.replace(&path, &text).map_err(|error| failed("write", &path, &error))
+        self.replace(&path, &text, entry.result.is_some()).map_err(|error| failed("write", &path, &error))
     }
 
     /// The entry of an attachment, or `None` if there is none.
@@ -82,10 +82,14 @@ impl Cache {
     pub fn remove(&self, network: &str, attachment: &Attachment) -> Result<(), Error> {
         attachment.validate(network)?;
         let path = self.place(network, attachment)?.path;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, &error)),
-            _ => Ok(()),
+        // A write that was killed leaves its temporary file.
+        for path in [temporary(&path), path] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path, &error)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Every attachment in the cache, ordered by file name. Files that say too little to be used are passed over.
@@ -131,12 +135,13 @@ impl Cache {
         best.ok_or_else(|| Error::new(code::IO, format!("{TWINS} attachments share the cache file name {name}")))
     }
 
-    fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()> {
+    /// An entry without result need not outlive a power failure: what it stands for does not either.
+    fn replace(&self, path: &Path, text: &[u8], is_lasting: bool) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(self.results())?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = self.results().join(format!(".{name}"));
+        let temporary = temporary(path);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        let written = file.write_all(text).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+        let synced = file.write_all(text).and_then(|()| if is_lasting { file.sync_all() } else { Ok(()) });
+        let written = synced.and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }
@@ -232,6 +237,11 @@ fn is_same(entry: &Entry, network: &str, attachment: &Attachment) -> bool {
     entry.network == network
         && entry.attachment.container_id == attachment.container_id
         && entry.attachment.ifname == attachment.ifname
+}
+
+/// Beside the file, for rename(2) stays on one filesystem; no name of a network begins with a dot.
+fn temporary(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{}", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 fn is_temporary(path: &Path) -> bool {

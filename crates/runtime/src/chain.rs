@@ -31,6 +31,8 @@ pub enum Policy {
 pub struct Runtime {
     /// Directories in which plugins are looked for, `CNI_PATH`.
     pub path: Vec<PathBuf>,
+    /// The one of them whose plugins are this very program: they are not asked which versions they speak.
+    pub own: Option<PathBuf>,
     /// What is attached.
     pub cache: Cache,
     /// How long one plugin may take; `None` is for ever.

@@ -54,7 +54,11 @@ impl Attachment<'_> {
     pub fn command(&self, verb: &str) -> Result<Command, String> {
         let netns = format!("/run/netns/{}", self.container);
         if self.who == Contender::Floor {
-            let words = if verb == "ADD" { self.network.floor_add(&netns) } else { Some(self.network.floor_del(&netns)) };
+            let link = format!("v-{}", self.container);
+            let words = match verb {
+                "ADD" => self.network.floor_add(&netns, &link),
+                _ => Some(self.network.floor_del(&netns, &link)),
+            };
             let mut command = Command::new(&self.node.floor);
             command.env_clear().args(words.ok_or("no floor for this network")?);
             return Ok(command);
@@ -118,7 +122,8 @@ impl Attachment<'_> {
 
 /// The addresses of a result, each up to and with its slash.
 fn addresses(result: &str) -> Result<Vec<String>, String> {
-    if !result.trim_start().starts_with('{') || !result.trim_end().ends_with('}') || !result.contains("\"cniVersion\"") {
+    if !result.trim_start().starts_with('{') || !result.trim_end().ends_with('}') || !result.contains("\"cniVersion\"")
+    {
         return Err(format!("no result:\n{result}"));
     }
     let values = result.split("\"address\":").skip(1).filter_map(|rest| rest.split('"').nth(1));

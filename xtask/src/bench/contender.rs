@@ -25,6 +25,16 @@ impl Contender {
         }
     }
 
+    /// Its container that stays attached while others come and go, as on a node in use.
+    pub const fn resident(self) -> &'static str {
+        match self {
+            Contender::Ours => "r-netferry",
+            Contender::Go => "r-go",
+            Contender::GoLegacy => "r-go-legacy",
+            Contender::Floor => "r-floor",
+        }
+    }
+
     /// Its /16: `10.N.0.0`.
     pub const fn subnet(self) -> u8 {
         match self {

@@ -45,7 +45,8 @@ impl Network {
     pub fn configuration(self, who: Contender) -> String {
         let special = match self {
             Network::Bridge => format!(r#","bridge":"{}""#, who.bridge()),
-            Network::Masquerade => format!(r#","bridge":"{}","isGateway":true,"ipMasq":true"#, who.bridge()),
+            // A bridge of its own: Go 1.1.1 cannot give an address to one that it made without and that has no port.
+            Network::Masquerade => format!(r#","bridge":"{}-m","isGateway":true,"ipMasq":true"#, who.bridge()),
             _ => String::new(),
         };
         let second = if self == Network::DualPtp { r#",[{"subnet":"fd00:SUBNET::/64"}]"# } else { "" };
@@ -61,8 +62,8 @@ impl Network {
             .replace("SUBNET", &who.subnet().to_string())
     }
 
-    /// What the floor program is called with to attach the namespace at `netns`, `None` if it has no such floor.
-    pub fn floor_add(self, netns: &str) -> Option<Vec<String>> {
+    /// What the floor program is called with to attach the namespace at `netns` by `link`, `None` if there is no such floor.
+    pub fn floor_add(self, netns: &str, link: &str) -> Option<Vec<String>> {
         let (action, second): (&[&str], &[&str]) = match self {
             Network::Loopback => return Some(["loopback", netns, "up"].map(str::to_owned).to_vec()),
             Network::Ptp => (&["ptp"], &[]),
@@ -70,15 +71,15 @@ impl Network {
             Network::Bridge => (&["bridge", "br-floor"], &[]),
             Network::Masquerade | Network::HostLocal(_) => return None,
         };
-        let words = [action, &[netns, "veth-floor", "10.104.0.2/16", "10.104.0.1"], second].concat();
+        let words = [action, &[netns, link, "10.104.0.2/16", "10.104.0.1"], second].concat();
         Some(words.into_iter().map(str::to_owned).collect())
     }
 
     /// What the floor program is called with to detach it.
-    pub fn floor_del(self, netns: &str) -> Vec<String> {
+    pub fn floor_del(self, netns: &str, link: &str) -> Vec<String> {
         match self {
             Network::Loopback => ["loopback", netns, "down"].map(str::to_owned).to_vec(),
-            _ => ["remove", "veth-floor"].map(str::to_owned).to_vec(),
+            _ => ["remove", link].map(str::to_owned).to_vec(),
         }
     }
 }
@@ -90,7 +91,10 @@ mod tests {
     #[test]
     fn configurations_differ_in_names_and_subnets_alone() {
         let theirs = Network::Masquerade.configuration(Contender::Go);
-        assert_eq!(theirs.replace("-go", "-netferry").replace("10.102", "10.101"), Network::Masquerade.configuration(Contender::Ours));
+        assert_eq!(
+            theirs.replace("-go", "-netferry").replace("10.102", "10.101"),
+            Network::Masquerade.configuration(Contender::Ours)
+        );
         assert!(Network::DualPtp.configuration(Contender::Ours).contains(r#"{"subnet":"fd00:101::/64"}"#));
         assert!(!Network::Ptp.configuration(Contender::Ours).contains("::"));
     }

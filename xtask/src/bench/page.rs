@@ -51,7 +51,7 @@ child without exec, which waits for the kernel's grace periods after the call ha
 
 const HOW_TO_READ: &str = "\
 Every number is the time from spawn to reap of one plugin call, the median of its row with its minimum and 90th percentile
-beside it. All contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a
+beside it; all run at real-time priority where that is allowed, so that the rest of the machine interferes less. All contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a
 subnet and networks of its own; each ADD is proven to have done what it printed, and each DEL to have removed the link.
 Only the **ratios** mean something elsewhere: times are those of one machine, and of what else it did at the time.
 
@@ -59,6 +59,8 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
 - `floor` is a static program that does the row's netlink work and nothing else: no JSON, no addresses to manage, no files.
 - `version` asks for the supported versions: the cost of starting.
 - `masquerade` is `bridge` with `isGateway` and `ipMasq`: netferry uses nftables, the peer iptables.
+- `legacy` is the same against iptables-legacy, last of all: its tables stay in the namespace and everybody meets them.
+- On the bridges another container stays attached, as on a node in use.
 - `dual-ptp`: the peer waits until duplicate address detection is over; netferry returns with an address that can be used.
 - `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
 - `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;

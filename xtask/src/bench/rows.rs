@@ -22,8 +22,11 @@ const ROWS: &[Row] = &[
     // The peer waits a second or two for duplicate address detection.
     Row("dual-ptp", Network::DualPtp, &[Ours, Go, Floor], 6),
     Row("bridge", Network::Bridge, &[Ours, Go, Floor], 1),
-    Row("masquerade", Network::Masquerade, &[Ours, Go, GoLegacy], 1),
+    Row("masquerade", Network::Masquerade, &[Ours, Go], 1),
 ];
+
+/// Last of all: once iptables-legacy has made its tables in a namespace, everybody's packets and searches meet them.
+const LEGACY: &[Row] = &[Row("legacy", Network::Masquerade, &[Ours, GoLegacy], 1)];
 
 /// Measures VERSION and every row that was asked for.
 ///
@@ -33,12 +36,44 @@ pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<
     if options.wants("version") {
         version(node, options, results)?;
     }
-    for Row(key, network, contenders, every) in ROWS.iter().filter(|row| options.wants(row.0)) {
+    compare(node, options, ROWS, results)
+}
+
+/// Measures what leaves traces on the node, if it was asked for.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_legacy(node: &Node, options: &Options, results: &mut Results) -> Result<(), String> {
+    if node.has(GoLegacy) { compare(node, options, LEGACY, results) } else { Ok(()) }
+}
+
+fn compare(node: &Node, options: &Options, rows: &[Row], results: &mut Results) -> Result<(), String> {
+    for Row(key, network, contenders, every) in rows.iter().filter(|row| options.wants(row.0)) {
         eprintln!("{key}");
         let contenders: Vec<Contender> = contenders.iter().copied().filter(|who| node.has(*who)).collect();
+        let residents = residents(node, *network, &contenders)?;
         alternate(node, options.n, key, *network, &contenders, *every)?.keep(key, results);
+        residents.iter().try_for_each(|(resident, result)| resident.del(result).map(drop))?;
     }
     Ok(())
+}
+
+/// Attaches the resident to the bridges: with a port that stays, a bridge does not go down and up with each call.
+pub fn residents<'a>(
+    node: &'a Node,
+    network: Network,
+    contenders: &[Contender],
+) -> Result<Vec<(Attachment<'a>, String)>, String> {
+    if !matches!(network, Network::Bridge | Network::Masquerade) {
+        return Ok(Vec::new());
+    }
+    let attach = |who: &Contender| {
+        let resident =
+            Attachment { node, who: *who, network, container: who.resident(), id: who.resident().to_owned() };
+        let added = resident.add()?;
+        Ok((resident, added.stdout))
+    };
+    contenders.iter().map(attach).collect()
 }
 
 /// The samples of each contender of a row: of ADD and of DEL, in milliseconds.
@@ -104,7 +139,8 @@ fn once(attachment: &Attachment<'_>, first: bool) -> Result<(f64, f64), String> 
 }
 
 fn prove_masquerade(attachment: &Attachment<'_>, result: &str) -> Result<(), String> {
-    let rules = if attachment.who == GoLegacy { run(&["iptables-legacy-save"])? } else { run(&["nft", "list", "ruleset"])? };
+    let rules =
+        if attachment.who == GoLegacy { run(&["iptables-legacy-save"])? } else { run(&["nft", "list", "ruleset"])? };
     let subnet = format!("10.{}.", attachment.who.subnet());
     let address = result.split('"').find(|word| word.starts_with(&subnet)).and_then(|word| word.split('/').next());
     let there = address.is_some_and(|address| rules.contains(address)) && rules.to_lowercase().contains("masquerade");

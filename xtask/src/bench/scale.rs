@@ -1,15 +1,15 @@
 //! The rows about many: addresses reserved, containers on the node, calls at once.
 
 use crate::bench::attach::Attachment;
+use crate::bench::call::Done;
 use crate::bench::contender::Contender::{self, Go, Ours};
 use crate::bench::network::Network;
 use crate::bench::node::Node;
 use crate::bench::options::Options;
 use crate::bench::rows::alternate;
 use crate::bench::stats::Results;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -116,46 +116,53 @@ fn parallel(
     results: &mut Results,
 ) -> Result<(), String> {
     let contenders: Vec<Contender> = [Ours, Go].into_iter().filter(|who| node.has(*who)).collect();
-    let mut walls: BTreeMap<&str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut walls: Vec<(Vec<f64>, Vec<f64>)> = contenders.iter().map(|_| Default::default()).collect();
     for round in 0..rounds {
-        for who in &contenders {
+        for (who, (adds, dels)) in contenders.iter().zip(&mut walls) {
             eprintln!("{key}: {} {}/{rounds}", who.name(), round + 1);
-            let attachment = |container| {
-                let id = format!("{key}-{round}-{container}");
-                Attachment { node, who: *who, network, container, id }
-            };
-            let printed = Mutex::new(BTreeMap::new());
-            let add = at_once(containers, |container| {
-                let done = attachment(container).add()?;
-                printed.lock().map_err(|_| "a call panicked")?.insert(container.to_owned(), done);
-                Ok(())
-            })?;
-            let printed = printed.into_inner().map_err(|_| "a call panicked")?;
-            printed.iter().try_for_each(|(container, done)| attachment(container).prove_added(done))?;
-            let del = at_once(containers, |container| {
-                attachment(container).del(printed.get(container).map_or("{}", |done| &done.stdout)).map(drop)
-            })?;
-            containers.iter().try_for_each(|container| attachment(container).prove_deleted())?;
-            std::thread::sleep(SETTLE);
-            let (adds, dels) = walls.entry(who.name()).or_default();
+            let attachments: Vec<Attachment<'_>> = containers
+                .iter()
+                .map(|container| {
+                    let id = format!("{key}-{round}-{container}");
+                    Attachment { node, who: *who, network, container, id }
+                })
+                .collect();
+            let (add, del) = crowd(&attachments)?;
             adds.push(add);
             dels.push(del);
+            std::thread::sleep(SETTLE);
         }
     }
-    for who in contenders {
-        let (adds, dels) = walls.remove(who.name()).unwrap_or_default();
-        results.put(key, "ADD", who.name(), "ms", &adds);
-        results.put(key, "DEL", who.name(), "ms", &dels);
+    for (who, (adds, dels)) in contenders.iter().zip(&walls) {
+        results.put(key, "ADD", who.name(), "ms", adds);
+        results.put(key, "DEL", who.name(), "ms", dels);
     }
     Ok(())
 }
 
-/// Calls `work` for every container from [`WIDTH`] threads, and returns the wall time in milliseconds.
-fn at_once(containers: &[String], work: impl Fn(&str) -> Result<(), String> + Sync) -> Result<f64, String> {
+/// Attaches and detaches them all, proven between; returns the wall times in milliseconds.
+fn crowd(attachments: &[Attachment<'_>]) -> Result<(f64, f64), String> {
+    let printed: Vec<OnceLock<Done>> = attachments.iter().map(|_| OnceLock::new()).collect();
+    let all: Vec<_> = attachments.iter().zip(&printed).collect();
+    let add = at_once(&all, |(attachment, printed)| {
+        let done = attachment.add()?;
+        printed.set(done).map_err(|_| "a container was attached twice".to_owned())
+    })?;
+    let added = |printed: &'_ OnceLock<Done>| printed.get().map_or_else(String::new, |done| done.stdout.clone());
+    for (attachment, printed) in &all {
+        attachment.prove_added(printed.get().ok_or("a container was forgotten")?)?;
+    }
+    let del = at_once(&all, |(attachment, printed)| attachment.del(&added(printed)).map(drop))?;
+    attachments.iter().try_for_each(Attachment::prove_deleted)?;
+    Ok((add, del))
+}
+
+/// Calls `work` for every item from [`WIDTH`] threads, and returns the wall time in milliseconds.
+fn at_once<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), String> + Sync) -> Result<f64, String> {
     let next = AtomicUsize::new(0);
     let worker = || {
-        while let Some(container) = containers.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(container)?;
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(item)?;
         }
         Ok(())
     };

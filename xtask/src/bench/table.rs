@@ -63,7 +63,7 @@ impl Table {
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
         let widths = self.widths();
-        let with_widths = |cells: Vec<&str>| row(widths.iter().copied().zip(cells).map(|(w, cell)| (w, cell)).collect());
+        let with_widths = |cells: Vec<&str>| row(widths.iter().copied().zip(cells).collect());
         let heading = with_widths(self.heading.clone());
         self.rows.iter().fold(heading, |text, cells| text + &with_widths(cells.iter().map(String::as_str).collect()))
     }
@@ -72,7 +72,8 @@ impl Table {
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let widths = self.widths();
-        let padded = |cells: Vec<&str>| line(cells.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}")).collect());
+        let padded =
+            |cells: Vec<&str>| line(cells.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}")).collect());
         let rule = line(widths.iter().map(|width| "-".repeat((*width).max(3))).collect());
         let heading = padded(self.heading.clone()) + &rule;
         self.rows.iter().fold(heading, |text, cells| text + &padded(cells.iter().map(String::as_str).collect()))
@@ -94,17 +95,10 @@ pub fn json(results: &Results, judged: &[Judged]) -> String {
         )
     });
     let targets = judged.iter().map(|one| {
-        format!(
-            r#"{{"target":"{}","wanted":"{}","measured":"{}","met":{}}}"#,
-            one.what, one.wanted, one.value, one.met
-        )
+        format!(r#"{{"target":"{}","wanted":"{}","measured":"{}","met":{}}}"#, one.what, one.wanted, one.value, one.met)
     });
     let list = |lines: Vec<String>| lines.join(",\n  ");
-    format!(
-        "{{\"results\":[\n  {}\n],\"targets\":[\n  {}\n]}}\n",
-        list(entries.collect()),
-        list(targets.collect())
-    )
+    format!("{{\"results\":[\n  {}\n],\"targets\":[\n  {}\n]}}\n", list(entries.collect()), list(targets.collect()))
 }
 
 fn milliseconds(value: f64) -> String {

@@ -5,6 +5,7 @@ use crate::bench::contender::Contender::{self, Floor, Go, Ours};
 use crate::bench::network::Network;
 use crate::bench::node::Node;
 use crate::bench::options::Options;
+use crate::bench::rows::residents;
 use crate::bench::stats::Results;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -31,16 +32,14 @@ pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<
 fn count(node: &Node, key: &str, network: Network, who: Contender, results: &mut Results) -> Result<(), String> {
     let attachment = |id: &str| Attachment { node, who, network, container: who.name(), id: id.to_owned() };
     // What the first call of a network sets up is not what calls cost.
-    let warm = attachment("warm");
-    let added = warm.add()?;
-    warm.del(&added.stdout)?;
-    std::thread::sleep(SETTLE);
+    let residents = residents(node, network, &[who])?;
     let traced_one = attachment("traced");
     let (calls, printed) = traced(&traced_one.command("ADD")?, &network.configuration(who))?;
     calls.keep(key, "ADD", who, results);
     let (calls, _) = traced(&traced_one.command("DEL")?, &traced_one.del_stdin(&printed))?;
     calls.keep(key, "DEL", who, results);
     traced_one.prove_deleted()?;
+    residents.iter().try_for_each(|(resident, result)| resident.del(result).map(drop))?;
     std::thread::sleep(SETTLE);
     Ok(())
 }
@@ -55,14 +54,15 @@ struct Counts {
 impl Counts {
     /// Of what `strace -f` wrote: a line for each call, two where another thread got in between.
     fn of(trace: &str) -> Counts {
+        let programs = trace.lines().filter(|line| line.contains("execve") && line.ends_with("= 0")).count();
         let calls = trace.lines().filter(|line| line.contains('(') && !line.contains("resumed>"));
         let calls = calls.filter(|line| !line.contains("+++") && !line.contains("---"));
-        let mut counts = Counts { calls: 0, programs: 0, children: 0 };
+        let mut counts = Counts { calls: 0, programs, children: 0 };
         for line in calls {
             let name = line.split_whitespace().nth(1).and_then(|call| call.split('(').next()).unwrap_or_default();
             counts.calls += 1;
-            counts.programs += usize::from(name == "execve" && line.ends_with("= 0"));
-            let process = matches!(name, "fork" | "vfork") || (name.starts_with("clone") && !line.contains("CLONE_THREAD"));
+            let process =
+                matches!(name, "fork" | "vfork") || (name.starts_with("clone") && !line.contains("CLONE_THREAD"));
             counts.children += usize::from(process);
         }
         counts
@@ -102,9 +102,11 @@ mod tests {
                      8 futex(0x1, FUTEX_WAIT, 0, NULL <unfinished ...>\n\
                      7 vfork( <unfinished ...>\n\
                      8 <... futex resumed>) = 0\n\
+                     9 execve(\"/b\", [\"b\"], 0x7 /* 2 vars */ <unfinished ...>\n\
+                     9 <... execve resumed>) = 0\n\
                      7 --- SIGCHLD {si_signo=SIGCHLD} ---\n\
                      7 +++ exited with 0 +++\n";
         let counts = Counts::of(trace);
-        assert_eq!((counts.calls, counts.programs, counts.children), (4, 1, 1));
+        assert_eq!((counts.calls, counts.programs, counts.children), (5, 2, 1));
     }
 }

@@ -35,7 +35,7 @@ impl Place {
         let ipam = request.conf.raw.as_object().and_then(|conf| cni::json::get_ci(conf, "ipam"));
         let data_dir = ipam.and_then(Value::as_object).and_then(|ipam| cni::json::get_ci(ipam, "dataDir"));
         let data_dir = match data_dir {
-            None => DATA_DIR,
+            None | Some(Value::Null) => DATA_DIR,
             Some(Value::String(text)) if text.is_empty() => DATA_DIR,
             Some(Value::String(text)) => text,
             Some(other) => return Err(Error::internal(format_args!("ipam.dataDir: expected a string, found {other}"))),
@@ -64,7 +64,7 @@ impl Conf {
     /// # Errors
     /// The first mistake, in the reference implementation's words.
     pub fn read(request: &Request) -> Result<Self, Error> {
-        let net: NetConf = cni::json::decode(&request.conf.raw).map_err(Error::internal)?;
+        let net: NetConf = request.conf.decode()?;
         let Some(ipam) = net.ipam else { return Err(Error::internal("IPAM config missing 'ipam' key")) };
         let mut requested: Vec<IpAddr> = requested_by_args(&request.env.args)?.into_iter().collect();
         for text in net.args.cni.ips.iter().chain(&net.runtime_config.ips) {

@@ -103,6 +103,18 @@ pub fn create(dir: BorrowedFd<'_>, name: &str, content: &str) -> Result<()> {
     written
 }
 
+/// As [`create`], through a file that has no name until it is whole: a crash leaves all of it or nothing.
+///
+/// # Errors
+/// As [`create`]; `EOPNOTSUPP` or `EISDIR` where the file system knows no such files, `ENOENT` without the right to name
+/// them.
+pub fn create_whole(dir: BorrowedFd<'_>, name: &str, content: &str) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = fs::openat(dir, ".", flags, Mode::RUSR | Mode::WUSR)?;
+    write_all(&file, content.as_bytes())?;
+    fs::linkat(&file, "", dir, name, AtFlags::EMPTY_PATH)
+}
+
 /// As [`create`], through the file `new` in the directory `beside`, so that a crash leaves all of it or nothing.
 ///
 /// # Errors

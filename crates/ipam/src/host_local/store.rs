@@ -250,11 +250,15 @@ impl Store {
     pub fn reserve(&self, ip: IpAddr, owner: &Owner) -> Result<bool, Error> {
         let (name, content) = (ip.to_string(), owner.content());
         let dir = self.dir.as_fd();
-        let beside = self.index.as_ref().map(|index| files::create_beside(index.dir(), NEW_FILE, dir, &name, &content));
-        let done = match beside {
-            // No index, one that cannot be written, or one on another file system.
-            None | Some(Err(Errno::XDEV | Errno::ROFS | Errno::ACCESS)) => files::create(dir, &name, &content),
-            Some(done) => done,
+        let beside =
+            || self.index.as_ref().map(|index| files::create_beside(index.dir(), NEW_FILE, dir, &name, &content));
+        let done = match files::create_whole(dir, &name, &content) {
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => match beside() {
+                // No index, one that cannot be written, or one on another file system.
+                None | Some(Err(Errno::XDEV | Errno::ROFS | Errno::ACCESS)) => files::create(dir, &name, &content),
+                Some(done) => done,
+            },
+            done => done,
         };
         match done {
             Ok(()) => Ok(true),

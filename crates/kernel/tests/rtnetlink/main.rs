@@ -15,7 +15,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kernel::netlink::link::{self, Kind, NewLink, NewPeer};
+use kernel::netlink::link::{self, Kind, Link, NewLink, NewPeer};
 use kernel::netns::Netns;
 use kernel::{Family, Socket};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -49,11 +49,25 @@ fn container() -> Netns {
     thread.join().unwrap()
 }
 
+/// Makes a link and returns it: as the kernel echoes it, or as it is found where it does not, before Linux 6.2.
+fn make(socket: &mut Socket, new: &NewLink<'_>) -> Link {
+    let echoed = link::add(socket, new).unwrap();
+    assert_eq!(echoed.is_some(), release() >= (6, 2));
+    echoed.unwrap_or_else(|| link::get(socket, new.name).unwrap().unwrap())
+}
+
+/// Version of the running kernel.
+fn release() -> (u32, u32) {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// A veth pair `host0`, `cont0` in the calling thread's namespace, both up; returns their indices.
 fn pair(socket: &mut Socket) -> (u32, u32) {
     let mut new = NewLink::new("host0", &Kind::Veth);
     new.peer = Some(NewPeer { name: "cont0", mac: None, mtu: None, netns: None });
-    let host = link::add(socket, &new).unwrap().unwrap();
+    let host = make(socket, &new);
     let peer = host.peer.unwrap();
     for (index, name) in [(host.index, "host0"), (peer, "cont0")] {
         link::set(socket, index, name, &link::Change { up: Some(true), ..Default::default() }).unwrap();

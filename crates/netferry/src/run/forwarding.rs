@@ -36,10 +36,10 @@ pub fn record(file: &Path) -> io::Result<()> {
     fs::rename(temporary, file)
 }
 
-/// Puts back what `file` recorded, and forgets it. Interfaces that are gone are passed over.
+/// Puts back what `file` recorded, and then forgets it. Interfaces that are gone are passed over.
 ///
 /// # Errors
-/// The file cannot be read or removed.
+/// A value cannot be written, or the file not be read or removed; the next run will try again.
 pub fn restore(file: &Path) -> io::Result<()> {
     let bytes = match fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -50,7 +50,7 @@ pub fn restore(file: &Path) -> io::Result<()> {
     let (switches, others): (Vec<_>, Vec<_>) = values.iter().partition(|(path, _)| SWITCHES.contains(&path.as_str()));
     for (path, value) in switches.into_iter().chain(others) {
         if read(path).is_some_and(|now| now != *value) {
-            let _ = fs::write(Path::new(SYSCTLS).join(path), value);
+            fs::write(Path::new(SYSCTLS).join(path), value)?;
         }
     }
     fs::remove_file(file)

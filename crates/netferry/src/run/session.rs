@@ -19,7 +19,7 @@ use runtime::{Attachment, Cache, Entry, HeldDirectory, Lock, Policy, Runtime};
 
 use super::namespace::Namespace;
 use super::network::Choice;
-use super::{builtin, forwarding};
+use super::{builtin, forwarding, in_flight};
 use crate::options::Options;
 use crate::{output, own};
 
@@ -50,6 +50,7 @@ impl Session {
                 abandoned.remove()?;
             }
         }
+        // What is shared was not put back, should the last run have been killed, or refused.
         if session.held.is_last_in(&session.state.join("run")) {
             session.settle()?;
         }
@@ -77,7 +78,7 @@ impl Session {
     /// The plugin's that failed. What it did is undone.
     pub fn join(&mut self, network: &Choice, namespace: &Namespace) -> Result<(), Error> {
         let ifname = format!("eth{}", self.joined.len());
-        let mut attachment = Attachment::new(format!("run-{}", self.held.id()), namespace.path(), ifname);
+        let mut attachment = Attachment::new(container_id(&self.held), namespace.path(), ifname);
         attachment.capabilities.clone_from(&network.capabilities);
         self.runtime(network.is_builtin).add(&network.list, &attachment)?;
         self.joined.push((network.list.clone(), attachment, network.is_builtin));
@@ -86,19 +87,26 @@ impl Session {
 
     /// Undoes everything. What cannot be undone is said, and stays recorded for the next run to try.
     pub fn end(mut self) {
+        // Ends are taken in turn: who is the last on a bridge, and removes it, is then beyond doubt.
+        let outcome = Lock::exclusive(&self.state.join("lock")).and_then(|_lock| {
+            let clean = self.leave();
+            self.close(clean)
+        });
+        if let Err(error) = outcome {
+            eprintln!("netferry: {error}");
+        }
+    }
+
+    fn leave(&mut self) -> bool {
         let mut clean = true;
         while let Some((list, attachment, is_builtin)) = self.joined.pop() {
             clean &= said(self.runtime(is_builtin).del(&list, &attachment));
         }
         // An ADD that failed and could not be undone is still in the cache.
-        clean &= self.cache(self.held.path()).list().is_ok_and(|entries| entries.is_empty());
-        if let Err(error) = self.close(clean) {
-            eprintln!("netferry: {error}");
-        }
+        clean && self.cache(self.held.path()).list().is_ok_and(|entries| entries.is_empty())
     }
 
     fn close(self, clean: bool) -> io::Result<()> {
-        let _lock = Lock::exclusive(&self.state.join("lock"))?;
         if !clean {
             return Ok(());
         }
@@ -116,6 +124,7 @@ impl Session {
     }
 
     fn clean_up(&self, abandoned: &HeldDirectory) -> bool {
+        in_flight::end(&container_id(abandoned));
         let cache = self.cache(abandoned.path());
         let Ok(entries) = cache.list() else { return false };
         entries.iter().rev().fold(true, |clean, entry| clean & said(self.delete(entry, &cache)))
@@ -133,14 +142,18 @@ impl Session {
     fn runtime(&self, own_first: bool) -> Runtime {
         let own = self.held.path().join("plugins");
         let mut path = self.path.clone();
-        path.insert(if own_first { 0 } else { path.len() }, own);
+        path.insert(if own_first { 0 } else { path.len() }, own.clone());
         let cache = self.cache(self.held.path());
-        Runtime { path, cache, timeout: self.timeout, policy: Policy::Careful }
+        Runtime { path, own: Some(own), cache, timeout: self.timeout, policy: Policy::Careful }
     }
 
     fn cache(&self, directory: &Path) -> Cache {
         Cache::new(directory.join("cache"))
     }
+}
+
+fn container_id(held: &HeldDirectory) -> String {
+    format!("run-{}", held.id())
 }
 
 fn said(outcome: Result<(), Error>) -> bool {

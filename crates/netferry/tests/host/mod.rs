@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 const PRELUDE: &str = r#"
 set -u
-mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib; mkdir /run/conf /run/bin
+mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib; mount -t tmpfs tmpfs /dev/shm; mkdir /run/conf /run/bin
 ip link set lo up
 ip link add uplink0 address 02:00:00:00:00:01 type bridge
 ip address add 198.51.100.2/24 dev uplink0; ip address add 2001:db8::2/64 dev uplink0 nodad; ip link set uplink0 up
@@ -43,6 +43,7 @@ pub fn run(script: &str) -> Ended {
 }
 
 /// Runs `script`, which must print `expected`.
+#[allow(dead_code, reason = "each test crate has its own copy, and one only counts")]
 pub fn expect(script: &str, expected: &str) -> Ended {
     let ended = run(script);
     assert_eq!(ended.stdout.trim(), expected.trim(), "stderr: {}", ended.stderr);

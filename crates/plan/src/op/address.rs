@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use kernel::Socket;
 use kernel::netlink::address::{self, Address as Wanted};
+use kernel::netlink::link;
 
 use crate::apply::Done;
 use crate::error::{Difference, Result};
-use crate::{Engine, Op, Side};
+use crate::{Engine, Side};
 
 /// An address, on a link that the plan names. The index in `address` is filled in when it is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,29 +34,37 @@ impl Address {
     pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
         let wanted = self.on(engine, side)?;
         let socket = engine.socket(side)?;
-        if let Some(old) = &self.replaces {
-            match address::remove(socket, &Wanted { index: wanted.index, ..old.clone() }, &self.device) {
-                Err(error) if !error.is_absent() => return Err(error.into()),
-                _ => {}
+        let old = self.replaces.as_ref().map(|old| Wanted { index: wanted.index, ..old.clone() });
+        let replaced = match &old {
+            None => None,
+            Some(old) => match address::remove(socket, old, &self.device) {
+                Err(error) if error.is_absent() => None,
+                outcome => outcome.map(|()| Some(old))?,
+            },
+        };
+        let done = self.add(socket, &wanted);
+        match (done, replaced) {
+            (done, None) => done,
+            (Ok(Done::Present), Some(old)) => Ok(Done::changed(Self::new(self.device.as_str(), old.clone()))),
+            (Ok(_), Some(old)) => Ok(Done::changed(Self {
+                device: self.device.clone(),
+                address: old.clone(),
+                replaces: Some(self.address.clone()),
+            })),
+            (Err(mut error), Some(old)) => {
+                error.cleanup.extend(address::add(socket, old, &self.device).err());
+                Err(error)
             }
         }
-        match address::add(socket, &wanted, &self.device) {
-            Ok(()) => Ok(match &self.replaces {
-                None => Done::Made,
-                Some(old) => Done::Changed(Op::Address(Self {
-                    device: self.device.clone(),
-                    address: old.clone(),
-                    replaces: Some(self.address.clone()),
-                })),
-            }),
-            Err(error) if error.is_present() => {
-                let found = address::list(socket, Some(wanted.index))?;
-                match self.difference(&found) {
-                    None => Ok(Done::Present),
-                    Some(difference) => Err(difference.into()),
-                }
-            }
-            Err(error) => Err(error.into()),
+    }
+
+    fn add(&self, socket: &mut Socket, wanted: &Wanted) -> Result<Done> {
+        match address::add(socket, wanted, &self.device) {
+            Err(error) if error.is_present() => match self.difference(&address::list(socket, Some(wanted.index))?) {
+                None => Ok(Done::Present),
+                Some(difference) => Err(difference.into()),
+            },
+            outcome => Ok(outcome.map(|()| Done::Made)?),
         }
     }
 
@@ -65,8 +75,16 @@ impl Address {
         Ok(())
     }
 
-    pub(crate) fn remove(&self, engine: &mut Engine, side: Side) -> kernel::Result<()> {
+    /// Removes the address. A shared one stays if others have joined its link: they may count on it by now.
+    pub(crate) fn remove(&self, engine: &mut Engine, side: Side, shared: bool) -> kernel::Result<()> {
         let Some(index) = engine.link(side, &self.device)?.map(|link| link.index) else { return Ok(()) };
+        if shared {
+            engine.alone()?;
+            let ports = link::list(engine.socket(side)?, Some(index))?;
+            if ports.iter().any(|port| !engine.made(side, &port.name)) {
+                return Ok(());
+            }
+        }
         let address = Wanted { index, ..self.address.clone() };
         address::remove(engine.socket(side)?, &address, &self.device)
     }
@@ -74,7 +92,10 @@ impl Address {
     /// Compares what makes an address work: the kernel adds flags, labels and broadcast addresses of its own.
     fn difference(&self, found: &[Wanted]) -> Option<Difference> {
         let object = format!("address {} on {}", self.address.local, self.device);
-        let Some(found) = found.iter().find(|found| found.local.addr() == self.address.local.addr()) else {
+        // IPv4 can have the same address with several prefix lengths.
+        let mut same = found.iter().filter(|found| found.local.addr() == self.address.local.addr());
+        let first = same.clone().next();
+        let Some(found) = same.find(|found| found.local == self.address.local).or(first) else {
             return Some(Difference::absent(object));
         };
         if found.flags & address::flags::DADFAILED != 0 {

@@ -6,8 +6,8 @@ use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link as Found, Port, flags};
 
 use crate::apply::Done;
-use crate::error::{Difference, Result};
-use crate::{Engine, Op, Side};
+use crate::error::{Difference, Error, Result};
+use crate::{Engine, Side};
 
 /// What a link is to be set to; a field that is `None` is left alone.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,9 +46,17 @@ impl Change {
         if previous == Self::of(&self.device) {
             return Ok(Done::Present);
         }
-        link::set(engine.socket(side)?, index, &self.device, &self.request())?;
         engine.forget(side, &self.device);
-        Ok(Done::Changed(Op::Change(previous)))
+        let socket = engine.socket(side)?;
+        match link::set(socket, index, &self.device, &self.request()) {
+            Ok(()) => Ok(Done::changed(previous)),
+            Err(refused) => {
+                // The kernel stops at the field that it refuses; those before it are set.
+                let cleanup = link::set(socket, index, &self.device, &previous.request()).err();
+                let same = |error: &kernel::Error| error.errno == refused.errno;
+                Err(Error { cleanup: cleanup.filter(|error| !same(error)).into_iter().collect(), ..refused.into() })
+            }
+        }
     }
 
     fn request(&self) -> link::Change<'_> {
@@ -77,7 +85,7 @@ impl Change {
                 .as_ref()
                 .filter(|alias| Some(*alias) != found.alias.as_ref())
                 .map(|_| found.alias.clone().unwrap_or_default()),
-            port: self.port.filter(|port| Some(*port) != found.port).and(found.port),
+            port: self.port.filter(|port| Some(*port) != found.port).map(|_| found.port.unwrap_or_default()),
         }
     }
 

@@ -8,7 +8,7 @@ use kernel::mac::Mac;
 use kernel::netlink::link::{self, Kind, Link as Found, NewLink, NewPeer};
 
 use crate::apply::Done;
-use crate::error::{Cause, Difference, Result};
+use crate::error::{Cause, Difference, Error, Result};
 use crate::{Engine, Side};
 
 /// A link, with its other end if it is a pair. As a shared object it is adopted where a link of its name and kind
@@ -58,17 +58,15 @@ impl Link {
         }
         match self.make(engine, side) {
             Ok(()) => Ok(Done::Made),
-            Err(error) => match error.cause {
-                Cause::Kernel(cause) if cause.is_present() && shared => {
-                    // Somebody else made it in between.
-                    if self.adopt(engine, side)? { Ok(Done::Present) } else { Err(cause.into()) }
+            Err(Error { cause: Cause::Kernel(cause), .. }) if cause.is_present() => {
+                // Somebody else may have made it in between.
+                if shared && self.adopt(engine, side)? {
+                    return Ok(Done::Present);
                 }
-                Cause::Kernel(cause) if cause.is_present() => {
-                    let peer = self.peer.as_ref().map(|peer| peer.name.clone());
-                    Err(Cause::Exists { name: self.name.clone(), peer }.into())
-                }
-                cause => Err(cause.into()),
-            },
+                let peer = self.peer.as_ref().map(|peer| peer.name.clone());
+                Err(Cause::Exists { name: self.name.clone(), peer }.into())
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -109,7 +107,10 @@ impl Link {
             }),
         };
         let echoed = link::add(engine.socket(from)?, &new)?;
-        self.learn(engine, side, echoed)
+        self.learn(engine, side, echoed).map_err(|mut error| {
+            error.cleanup.extend(self.remove(engine, side, false).err());
+            error
+        })
     }
 
     /// Remembers what was made; asks only a kernel that did not say.
@@ -156,7 +157,7 @@ impl Link {
         };
         if found.kind.name() != self.kind.name() {
             differences.push(self.differs("kind", self.kind.name(), kind_name(&found)));
-        } else if found.kind != self.kind && !matches!(self.kind, Kind::Bridge { .. }) {
+        } else if !self.is_kind(&found.kind) {
             differences.push(self.differs("kind", &self.kind, &found.kind));
         }
         compare(differences, &self.name, "address", self.mac, found.mac);
@@ -174,6 +175,15 @@ impl Link {
             self.check_peer(engine, peer, &found, differences)?;
         }
         Ok(())
+    }
+
+    /// Compares what was asked for: a bridge is adopted as it is, and what a macvlan was not told is the kernel's choice.
+    fn is_kind(&self, found: &Kind) -> bool {
+        match (&self.kind, found) {
+            (Kind::Bridge { .. }, _) => true,
+            (Kind::Macvlan { mode, broadcast_queue: None }, Kind::Macvlan { mode: found, .. }) => mode == found,
+            (wanted, found) => wanted == found,
+        }
     }
 
     fn check_peer(
@@ -216,6 +226,10 @@ impl Link {
                 return Ok(());
             }
         }
+        if let Some(peer) = &self.peer {
+            engine.forget(peer.side, &peer.name);
+        }
+        engine.forget(side, &self.name);
         engine.depart(place.0, index, place.1)
     }
 

@@ -14,7 +14,7 @@ use crate::apply::Done;
 use crate::error::{Cause, Difference, Error, Result};
 
 /// How often to look again when somebody else changes the same table in between.
-const TRIES: u32 = 16;
+const TRIES: u32 = 64;
 
 /// Elements of one table, and the skeleton they need.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,9 @@ impl Nft {
         let socket = engine.nft()?;
         // Asked first: a refused transaction costs a grace period, 10 ms and more, and two questions cost nothing.
         let mut transaction = match self.chains.first() {
-            Some(chain) if query::chain(socket, &self.table, &chain.name)?.is_none() => self.whole(socket)?,
+            Some(chain) if query::chain(socket, &self.table, &chain.name)?.is_none() => {
+                self.whole(socket, Vec::new())?
+            }
             _ => self.elements_only(),
         };
         for _ in 0..TRIES {
@@ -47,7 +49,9 @@ impl Nft {
                     Some(next) => transaction = next,
                     None => return Ok(Done::Present),
                 },
-                Err(error) if error.is_absent() => transaction = self.whole(socket)?,
+                Err(error) if error.is_absent() || error.errno == ERESTART => {
+                    transaction = self.whole(socket, Vec::new())?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -82,15 +86,21 @@ impl Nft {
         own.map(|(_, element)| element.clone().commented(&self.owner))
     }
 
-    /// The transaction that makes what is missing of the skeleton, and the elements.
-    fn whole(&self, socket: &mut Socket) -> kernel::Result<Transaction> {
+    /// The transaction that makes what is missing of the skeleton, and the elements in the place of `stale` ones.
+    fn whole(&self, socket: &mut Socket, stale: Vec<(&Set, Element)>) -> kernel::Result<Transaction> {
+        let generation = query::generation(socket)?;
         let mut transaction = Transaction::new();
+        for (set, element) in stale {
+            transaction.delete_elements(&self.table, set, vec![Element { data: None, comment: None, ..element }]);
+        }
         transaction.add_table(&self.table);
         for set in &self.sets {
             transaction.add_set(&self.table, set);
         }
         for chain in &self.chains {
             if query::chain(socket, &self.table, &chain.name)?.is_some() {
+                // A table that goes between this look and the commit would come back without it.
+                transaction.at_generation(generation);
                 continue;
             }
             // `create`, so that the rules of a chain are never there twice.
@@ -107,33 +117,21 @@ impl Nft {
     /// Something was there already: a chain that somebody else has just made, or elements. Elements of a past owner of
     /// the address give way; `None` if all are there as they should be.
     fn resolve(&self, socket: &mut Socket) -> Result<Option<Transaction>> {
-        let mut stale = Vec::new();
+        let mut there = Vec::new();
         let mut missing = false;
         for set in &self.sets {
             for wanted in self.elements_of(set) {
                 match query::element(socket, &self.table, set, &wanted.key)? {
-                    Some(found) if found == wanted => stale.push((set, None)),
                     Some(found) => {
-                        missing = true;
-                        stale.push((set, Some(found)));
+                        missing |= found != wanted;
+                        there.push((set, found));
                     }
                     None => missing = true,
                 }
             }
         }
-        if !missing {
-            return Ok(None);
-        }
-        let mut transaction = Transaction::new();
-        for (set, found) in stale {
-            if let Some(found) = found {
-                transaction.delete_elements(&self.table, set, vec![Element { data: None, comment: None, ..found }]);
-            }
-        }
-        for change in self.whole(socket)?.changes() {
-            transaction.push(change.clone());
-        }
-        Ok(Some(transaction))
+        // Elements are made anew with the others: one that is there already would refuse the whole transaction.
+        if missing { self.whole(socket, there).map(Some).map_err(Error::from) } else { Ok(None) }
     }
 
     pub(crate) fn check(&self, engine: &mut Engine, differences: &mut Vec<Difference>) -> Result<()> {
@@ -159,12 +157,13 @@ impl Nft {
     /// Deletes the owner's elements: those of the plan, or, where the plan does not know them, those with its comment.
     pub(crate) fn remove(&self, engine: &mut Engine) -> kernel::Result<()> {
         let socket = engine.nft()?;
-        for _ in 0..TRIES {
+        for attempt in 1..=TRIES {
             let own = self.owned(socket)?;
             if own.is_empty() {
                 return Ok(());
             }
-            match self.removal(socket, own)?.commit(socket) {
+            // Under a stream of other changes the empty table is left for whoever is the next to be the last.
+            match self.removal(socket, own, attempt < TRIES)?.commit(socket) {
                 Err(error) if [ENOENT, EBUSY, ERESTART].contains(&error.errno) => {}
                 outcome => {
                     engine.nft_has_deleted();
@@ -193,31 +192,38 @@ impl Nft {
         Ok(own)
     }
 
-    /// The transaction that deletes `own`, the chain that nothing leads to any more, and the table with its last such chain.
-    fn removal(&self, socket: &mut Socket, own: Vec<(&Set, Element)>) -> kernel::Result<Transaction> {
+    /// The transaction that deletes `own`, the chains that nothing leads to any more, and the table with its last such
+    /// chain if `whole`. The kernel refuses to delete a chain (`EBUSY`) that somebody has come to use since this look.
+    fn removal(&self, socket: &mut Socket, own: Vec<(&Set, Element)>, whole: bool) -> kernel::Result<Transaction> {
         let generation = query::generation(socket)?;
-        let mut transaction = Transaction::new();
         let mut targets: Vec<String> =
             own.iter().filter_map(|(_, element)| target(element)).map(str::to_owned).collect();
+        targets.sort_unstable();
+        let mut transaction = Transaction::new();
         for (set, element) in own {
             transaction.delete_elements(&self.table, set, vec![Element { data: None, comment: None, ..element }]);
         }
-        let count = targets.len() as u32;
-        targets.dedup();
-        // As a rule all lead to one chain; what leads to several is left for whoever removes the last of each.
-        let [chain] = targets.as_slice() else { return Ok(transaction) };
-        let rules = query::rules(socket, &self.table, chain)?.len() as u32;
-        if nft::chain_users(socket, &self.table, chain)? != Some(rules + count) {
-            return Ok(transaction);
+        let mut unused = Vec::new();
+        for same in targets.chunk_by(|one, other| one == other) {
+            let [chain, ..] = same else { continue };
+            let rules = query::rules(socket, &self.table, chain)?.len();
+            if nft::chain_users(socket, &self.table, chain)? == Some((rules + same.len()) as u32) {
+                unused.push(chain);
+            }
         }
-        // Nobody may have come to use it between this look and the commit.
-        transaction.at_generation(generation);
-        if nft::table_users(socket, &self.table)? == Some((self.sets.len() + self.chains.len()) as u32) {
+        let skeleton = self.sets.len() + self.chains.len().saturating_sub(1);
+        if whole
+            && !unused.is_empty()
+            && nft::table_users(socket, &self.table)? == Some((skeleton + unused.len()) as u32)
+        {
+            // Deleting a table asks nobody, so nobody may have come to use it between this look and the commit.
             let mut transaction = Transaction::new();
             transaction.at_generation(generation).push(Change::DeleteTable { table: self.table.clone() });
             return Ok(transaction);
         }
-        transaction.push(Change::DeleteChain { table: self.table.clone(), chain: chain.clone() });
+        for chain in unused {
+            transaction.push(Change::DeleteChain { table: self.table.clone(), chain: chain.clone() });
+        }
         Ok(transaction)
     }
 }

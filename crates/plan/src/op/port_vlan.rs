@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kernel::Socket;
 use kernel::netlink::port_vlan::{self, PortVlan as Vlan};
 
 use crate::apply::Done;
@@ -20,13 +21,29 @@ pub struct PortVlan {
 }
 
 impl PortVlan {
-    pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
+    /// What is shared stays, and what is on a port that was just made goes with it; otherwise what was there is put
+    /// back, but for a PVID that moved here.
+    pub(crate) fn apply(&self, engine: &mut Engine, side: Side, shared: bool) -> Result<Done> {
         let index = engine.index(side, &self.device)?;
-        let socket = engine.socket(side)?;
-        let change = if self.present { port_vlan::add } else { port_vlan::remove };
-        match change(socket, index, &self.device, self.vlan) {
-            Err(error) if !self.present && error.is_absent() => Ok(Done::Present),
-            outcome => Ok(outcome.map(|()| Done::Made)?),
+        if shared || engine.made(side, &self.device) {
+            return Ok(self.set(engine.socket(side)?, index).map(|()| Done::Made)?);
+        }
+        let found = port_vlan::list(engine.socket(side)?, index)?.into_iter().find(|vlan| vlan.id == self.vlan.id);
+        if found == Some(self.vlan).filter(|_| self.present) {
+            return Ok(Done::Present);
+        }
+        self.set(engine.socket(side)?, index)?;
+        let previous = Self { vlan: found.unwrap_or(self.vlan), present: found.is_some(), ..self.clone() };
+        Ok(Done::changed(previous))
+    }
+
+    fn set(&self, socket: &mut Socket, index: u32) -> kernel::Result<()> {
+        if self.present {
+            return port_vlan::add(socket, index, &self.device, self.vlan);
+        }
+        match port_vlan::remove(socket, index, &self.device, self.vlan) {
+            Err(error) if error.is_absent() => Ok(()),
+            outcome => outcome,
         }
     }
 

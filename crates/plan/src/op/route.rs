@@ -84,6 +84,8 @@ fn is_same(wanted: &Wanted, found: &Wanted) -> bool {
         && (wanted.gateway.is_none() || found.gateway == wanted.gateway)
         && (wanted.src.is_none() || found.src == wanted.src)
         && (wanted.metric.is_none() || found.metric == wanted.metric)
+        && wanted.metrics.iter().all(|metric| found.metrics.contains(metric))
+        && (wanted.dst.addr().is_ipv6() || found.scope == wanted.scope)
 }
 
 impl fmt::Display for Route {

@@ -20,19 +20,42 @@ pub struct Sysctl {
 }
 
 impl Sysctl {
-    pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
-        let changed = engine.inside(side, || {
-            let mut changed = false;
-            for (key, value) in &self.settings {
-                match sysctl::set(key, value) {
-                    Err(error) if self.optional && error.is_absent() => {}
-                    outcome => changed |= outcome?,
+    /// Sets what differs. A shared setting is never put back, since another container may have come to rely on it
+    /// meanwhile, and what belongs to a link that was just made goes with it.
+    pub(crate) fn apply(&self, engine: &mut Engine, side: Side, shared: bool) -> Result<Done> {
+        let goes_along = self.device.as_ref().is_some_and(|device| engine.made(side, device));
+        let restores = !(shared || goes_along);
+        let previous = engine.inside(side, || self.set(restores))?;
+        Ok(if previous.is_empty() {
+            Done::Present
+        } else if restores {
+            Done::changed(Self { settings: previous, ..self.clone() })
+        } else {
+            Done::Made
+        })
+    }
+
+    /// Sets every key, and returns those that were changed, with the values they had if the caller `restores` them: so
+    /// does this function itself when it fails half-way.
+    fn set(&self, restores: bool) -> kernel::Result<Vec<(String, String)>> {
+        let mut previous: Vec<(String, String)> = Vec::new();
+        for (key, value) in &self.settings {
+            let outcome = match if restores { sysctl::get(key) } else { Ok(String::new()) } {
+                Ok(old) => sysctl::set(key, value).map(|changed| changed.then(|| (key.clone(), old))),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(changed) => previous.extend(changed),
+                Err(error) if self.optional && error.is_absent() => {}
+                Err(error) => {
+                    if restores {
+                        previous.iter().rev().for_each(|(key, old)| drop(sysctl::set(key, old)));
+                    }
+                    return Err(error);
                 }
             }
-            Ok(changed)
-        })?;
-        // A switch of the whole node is never put back: another container may have come to rely on it meanwhile.
-        Ok(if changed { Done::Made } else { Done::Present })
+        }
+        Ok(previous)
     }
 
     pub(crate) fn check(&self, engine: &mut Engine, side: Side, differences: &mut Vec<Difference>) -> Result<()> {

@@ -143,7 +143,7 @@ impl Conf {
 /// Checks what a call asks for.
 pub fn validate(call: &Call<'_, Conf>) -> Result<(), Error> {
     let conf = &call.conf;
-    let invalid = |text: String| Error::new(code::INVALID_CONFIG, text);
+    let invalid = |text: String| Error::internal(text);
     cni::env::validate_ifname(conf.bridge())
         .map_err(|error| invalid(format!("invalid bridge name {:?}: {error}", conf.bridge())))?;
     if !(0..=LAST_VLAN).contains(&conf.vlan) {
@@ -168,13 +168,13 @@ pub fn validate(call: &Call<'_, Conf>) -> Result<(), Error> {
 
 /// The hardware address that was asked for: by the runtime, by the configuration's `args`, or by `CNI_ARGS`.
 pub fn requested_mac(call: &Call<'_, Conf>) -> Result<Option<Mac>, Error> {
-    let known = cni::args::load(&call.request.env.args, &["MAC"])?;
+    let known = cni::args::load(&call.request.env.args, &["MAC"]).map_err(|error| error.with_code(code::INTERNAL))?;
     let by_args = known.iter().find(|(key, _)| key == "MAC").map(|(_, value)| value.as_str());
     let conf = &call.conf;
     let wanted = [conf.runtime_config.mac.as_str(), conf.args.cni.mac.as_str(), by_args.unwrap_or_default()];
     let Some(text) = wanted.into_iter().find(|text| !text.is_empty()) else { return Ok(None) };
     match text.parse() {
         Ok(mac) => Ok(Some(mac)),
-        Err(error) => Err(Error::new(code::INVALID_CONFIG, format!("failed to parse MAC address: {error}"))),
+        Err(error) => Err(Error::internal(format!("failed to parse MAC address: {error}"))),
     }
 }

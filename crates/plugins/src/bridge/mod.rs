@@ -96,6 +96,7 @@ impl InterfacePlugin for Bridge {
         ignore_advertisements(&mut plan, &host, false);
         vlans(call, &host, &mut plan);
         if conf.macspoofchk
+            && own
             && let Some(mac) = mac
         {
             plan.own(Side::Host, macspoof::nft(attachment, &host, mac));
@@ -117,7 +118,9 @@ impl InterfacePlugin for Bridge {
             return plan;
         }
         let detection = if conf.enabledad { Detection::Enhanced } else { Detection::Off };
-        layer3::ipv6_sysctls(&mut plan, device, given, detection);
+        if !call.is_foreign() {
+            layer3::ipv6_sysctls(&mut plan, device, given, detection);
+        }
         for ip in &given.ips {
             plan.own(Side::Container, op::Address::new(device, layer3::container_address(ip, detection)));
         }
@@ -126,7 +129,7 @@ impl InterfacePlugin for Bridge {
             gateway::plan(call, facts, given, &mut plan);
         }
         layer3::routes(&mut plan, device, given);
-        if conf.ip_masq && !given.ips.is_empty() {
+        if conf.ip_masq && (!given.ips.is_empty() || call.is_removal()) {
             masquerade::plan(call, conf.backend(), given, &mut plan);
         }
         plan.own(Side::Host, op::Ready { device: call.host_ifname() });
@@ -158,6 +161,9 @@ impl InterfacePlugin for Bridge {
         let mut errors = Vec::new();
         if call.conf.ip_masq {
             errors.extend(masquerade::remove_foreign(&call.attachment, engine).err());
+        }
+        if call.conf.macspoofchk {
+            errors.extend(macspoof::remove_foreign(&call.attachment, engine).err());
         }
         if call.conf.remove_when_empty {
             errors.extend(engine.remove_unused(Side::Host, call.conf.bridge()).err().map(from_kernel));

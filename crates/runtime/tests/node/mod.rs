@@ -64,7 +64,13 @@ impl Node {
     }
 
     pub fn runtime_with(&self, policy: Policy) -> Runtime {
-        Runtime { path: vec![self.path("bin")], cache: Cache::new(self.path("cache")), timeout: None, policy }
+        Runtime {
+            path: vec![self.path("bin")],
+            own: None,
+            cache: Cache::new(self.path("cache")),
+            timeout: None,
+            policy,
+        }
     }
 
     pub fn attachment(&self, container_id: &str) -> Attachment {

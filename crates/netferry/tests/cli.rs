@@ -1,0 +1,154 @@
+//! The subcommands that take NETWORK and NETNS, and `cnitool`, with our plugins and with Debian's Go plugins.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod host;
+
+/// A bridge, and two containers by name.
+const SETUP: &str = r#"
+echo '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge","bridge":"br7","isGateway":true,"ipMasq":true,"removeWhenEmpty":true,"ipam":{"type":"host-local","dataDir":"/run/store","ranges":[[{"subnet":"10.7.0.0/24"}],[{"subnet":"fd07::/64"}]]}}]}' > /run/conf/net.conflist
+ip netns add one; ip netns add two
+results() { ls /var/lib/cni/results; }
+"#;
+
+/// Runs `script` after [`SETUP`]; it must print `expected`.
+fn expect(script: &str, expected: &str) -> host::Ended {
+    host::expect(&format!("{SETUP}{script}"), expected)
+}
+
+#[test]
+fn add_check_and_del_with_our_own_plugins() {
+    let script = "
+        $NETFERRY add net one; $NETFERRY del net one; rm -r /run/store/net/last* /run/store/net/.* 2> /dev/null; settle
+        $NETFERRY add net one > /run/shown; echo $?; cut -d' ' -f1 /run/shown | sort | uniq -c | tr -s ' '; grep -c 'address *eth0 *10.7.0' /run/shown; rm /run/shown
+        results | sed s/cnitool-.*-/ID-/; ls -d /run/netferry 2>&1 | grep -c 'No such'
+        $NETFERRY check net one; echo $?
+        ip netns exec one ip link set eth0 down; ip netns exec one ip address flush dev eth0; $NETFERRY check net one 2> /dev/null; echo $?
+        $NETFERRY add net one; echo $?
+        rm /run/conf/net.conflist; $NETFERRY del net /var/run/netns/one; echo $?
+        results | wc -l";
+    let expected = "0\n 2 address\n 3 interface\n1\nnet-ID-eth0\n1\n0\n1\n1\n0\n0";
+    let script = script.replacen(
+        "$NETFERRY add net one; $NETFERRY del net one; rm -r",
+        "$NETFERRY add net one > /dev/null; $NETFERRY del net one; rm -r",
+        1,
+    );
+    let ended = expect(&script, expected);
+    assert!(ended.stderr.contains("has joined network \"net\" as eth0 already; DEL it first"), "{}", ended.stderr);
+}
+
+#[test]
+fn json_is_for_programs() {
+    let ended = host::run(&format!(
+        "{SETUP} $NETFERRY --json add net one -i net7 --container-id c7; $NETFERRY del net one -i net7 --container-id c7; results | wc -l"
+    ));
+    let (json, rest) = ended.stdout.rsplit_once('}').unwrap();
+    let result: serde_json::Value = serde_json::from_str(&format!("{json}}}")).unwrap();
+    assert_eq!((result["cniVersion"].as_str(), result["ips"].as_array().map(Vec::len)), (Some("1.0.0"), Some(2)));
+    assert_eq!(rest.trim(), "0");
+    let ended = host::run("$NETFERRY add --json missing one; echo $?");
+    let (json, rest) = ended.stdout.rsplit_once('}').unwrap();
+    let error: serde_json::Value = serde_json::from_str(&format!("{json}}}")).unwrap();
+    assert_eq!(
+        (error["code"].as_u64(), error["msg"].as_str()),
+        (Some(7), Some("no net configurations found in /run/conf"))
+    );
+    assert_eq!(rest.trim(), "1");
+    assert!(ended.stderr.contains("name another directory with --conf-dir"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_add_that_is_killed_is_found_by_add_del_and_gc() {
+    let script = r#"
+        printf '#!/bin/sh\n[ $CNI_COMMAND = VERSION ] && { cat > /dev/null; echo %s; exit; }\nsed -n %s\n[ $CNI_COMMAND = ADD ] && [ -e /run/kill ] && kill -KILL $PPID\nexit 0\n' "'{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"1.0.0\"]}'" "'s/.*\"prevResult\":\(.*\)}$/\1/p'" > /run/bin/killer; chmod +x /run/bin/killer
+        sed -i 's/]}$/,{"type":"killer"}]}/' /run/conf/net.conflist
+        $NETFERRY add net one > /dev/null; $NETFERRY del net one; settle
+        for undo in 'del net one' 'gc net'; do
+            touch /run/kill; $NETFERRY add net one; echo $?; rm /run/kill
+            results | wc -l; ip -brief link show br7 | cut -c-3
+            [ "$undo" = 'gc net' ] && ip netns del one
+            $NETFERRY $undo; echo $?; results | wc -l; ip -brief link show br7 2>&1 | grep -c 'does not exist'
+        done
+        nft list ruleset | grep -c 10.7.0; ls /run/store/net | grep -c '10\.7\|fd07'"#;
+    let expected = "137\n1\nbr7\n0\n0\n1\n137\n1\nbr7\nnetwork net: kept 0, everything else is removed\n0\n0\n1\n0\n0";
+    expect(script, expected);
+}
+
+#[test]
+fn gc_keeps_what_lives() {
+    let script = "
+        $NETFERRY add net one > /dev/null; $NETFERRY add net two > /dev/null
+        ip netns del one; $NETFERRY gc net; results | wc -l
+        ip netns exec two ping -c1 -W2 10.7.0.1 | grep -o '1 received'
+        ip netns del two; $NETFERRY gc net; results | wc -l; ip link show br7 2>&1 | grep -c 'does not exist'";
+    let line = |count| format!("network net: kept {count}, everything else is removed");
+    expect(script, &format!("{}\n1\n1 received\n{}\n0\n1", line(1), line(0)));
+}
+
+#[test]
+fn status_says_what_is_missing() {
+    let script = "
+        $NETFERRY status net; echo $?
+        echo '{\"cniVersion\":\"1.1.0\",\"name\":\"other\",\"plugins\":[{\"type\":\"nosuch\"}]}' > /run/conf/other.conflist
+        $NETFERRY status other; echo $?; $NETFERRY status; echo $?";
+    let ended = expect(script, "network net (CNI 1.0.0) can be joined\n0\n1\n2");
+    assert!(ended.stderr.contains("netferry: failed to find plugin \"nosuch\" in path [/run/bin"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("name its directory with --plugin-path"), "{}", ended.stderr);
+}
+
+#[test]
+fn plan_shows_what_add_would_do_and_changes_nothing() {
+    let script = "
+        settle; $NETFERRY plan net one > /dev/shm/plan.$$; echo $?; unchanged
+        for word in br7 10.7.0 fd07: masq; do grep -q $word /dev/shm/plan.$$ && echo $word; done; rm /dev/shm/plan.$$
+        CNI_PATH=/usr/lib/cni $NETFERRY plan net one";
+    let foreign = "bridge\n  cannot tell: it does not know the verb PLAN, which is netferry's own";
+    let ended = host::run(&format!("{SETUP}{script}"));
+    assert!(ended.stdout.starts_with("0\nunchanged\nbr7\n10.7.0\nfd07:\nmasq\n"), "{ended:?}");
+    assert!(ended.stdout.contains(foreign), "{ended:?}");
+}
+
+#[test]
+fn cnitool_is_cnitool() {
+    let script = r#"
+        ln -s $NETFERRY /run/cnitool; export CNI_PATH=/usr/lib/cni
+        sed -i 's/"ipMasq":true,"removeWhenEmpty":true,//' /run/conf/net.conflist
+        cd /var/run/netns
+        /run/cnitool add net one > /run/result; echo $?; tail -c1 /run/result; echo; grep -c '^    "cniVersion": "1.0.0"' /run/result
+        results; /run/cnitool check net /var/run/netns/one; echo $?; /run/cnitool status net one; echo $?
+        CNI_IFNAME=ignored /run/cnitool --ifname eth7 add net /var/run/netns/../netns/one ignored > /dev/null; results | grep -c eth7
+        CNI_IFNAME=eth7 /run/cnitool del net one; echo $?; $NETFERRY del net one; echo $?; results | wc -l
+        CAP_ARGS='[' CNI_ARGS=x /run/cnitool add missing one; echo $?
+        CAP_ARGS='[' CNI_ARGS=x /run/cnitool add net one; echo $?
+        CNI_ARGS='A=b;x' /run/cnitool add net one; echo $?
+        CNI_PATH= /run/cnitool add net one; echo $?
+        CNI_IFNAME=much-too-long-name /run/cnitool add net one; echo $?
+        /run/cnitool nosuch net one; echo $?; /run/cnitool add net; echo $?; /run/cnitool --help | head -1"#;
+    let expected = "0\n}\n1\nnet-cnitool-07e8ff6d95ff13d4b2d8-eth0\n0\n0\n1\n0\n0\n0\n1\n1\n1\n1\n1\n1\n1\ncnitool: Add, check, or remove network interfaces from a network namespace";
+    let id = "07e8ff6d95ff13d4b2d8";
+    let hash = host::run("printf /var/run/netns/one | sha512sum | cut -c-20").stdout;
+    let ended = expect(script, &expected.replace(id, hash.trim()));
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(lines[0], "no net configuration with name \"missing\" in /run/conf");
+    assert!(lines[1].starts_with("capability arguments: "), "{lines:?}");
+    assert_eq!(lines[2], "invalid CNI_ARGS pair \"x\"");
+    assert_eq!(lines[3], "plugin type=\"bridge\" failed (add): no paths provided");
+    assert!(lines[4].contains("interface name is too long"), "{lines:?}");
+}
+
+#[test]
+fn cnitool_gc_has_no_list_and_deletes_all() {
+    let script = "
+        ln -s $NETFERRY /run/cnitool; export CNI_PATH=/usr/lib/cni
+        /run/cnitool add net /var/run/netns/one > /dev/null; /run/cnitool add net /var/run/netns/two > /dev/null; results | wc -l
+        /run/cnitool gc net x; echo $?; results | wc -l; ip netns exec one ip -brief link show eth0 2>&1 | grep -c 'does not exist'";
+    expect(script, "2\n0\n0\n1");
+}
+
+#[test]
+fn a_plugin_name_makes_netferry_that_plugin() {
+    host::expect(
+        "ln -s $NETFERRY /run/bridge; CNI_COMMAND=VERSION /run/bridge | grep -o '\"1.1.0\"' | head -1",
+        "\"1.1.0\"",
+    );
+}

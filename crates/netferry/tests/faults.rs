@@ -1,0 +1,89 @@
+//! netferry itself killed, or refused by the system, at every call that matters, one after another; then the cure, and a
+//! host that is as it was. Plugins have their own table; here they are left alone.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod host;
+
+const MAKING: &str = "mkdir openat rename symlink write fsync";
+const REMOVING: &str = "unlink rmdir flock getdents64 readlink";
+const RUNNING: &str = "vfork,clone,clone3,fork wait4,waitid ppoll unshare setns sendto";
+
+/// For every call in `$1`, in turn: `$2` happens to it, then the cure; prints what is left and counts the points.
+const TABLE: &str = r#"
+command -v strace > /dev/null || { echo 'install strace'; exit 1; }
+echo '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge","bridge":"br7","isGateway":true,"ipMasq":true,"removeWhenEmpty":true,"ipam":{"type":"host-local","dataDir":"/run/store","ranges":[[{"subnet":"10.7.0.0/24"}],[{"subnet":"fd07::/64"}]]}}]}' > /run/net.conflist
+ip netns add one; mkdir /run/faults
+left() { snapshot | grep -v '/run/faults\|/run/store/net/\(last_reserved\|lock\|\.\)'; }
+table() {
+    { warm; before; cure; } > /dev/null 2>&1; left > /run/faults/before; points=0
+    for call in $1; do
+        nth=1
+        while [ $nth -lt 100 ]; do
+            before > /dev/null 2>&1
+            victim "strace -o /run/faults/trace -e trace=$call -e inject=$call:$2:when=$nth" > /dev/null 2>&1
+            grep -q 'INJECTED\|killed by SIGKILL' /run/faults/trace || break
+            points=$((points + 1))
+            cure > /run/faults/cure 2>&1 || { echo "cure fails after $call $nth"; cat /run/faults/cure; }
+            left > /run/faults/after
+            cmp -s /run/faults/before /run/faults/after || { echo "left after $call $nth:"; diff /run/faults/before /run/faults/after; exit; }
+            nth=$((nth + 1))
+        done
+    done
+    cure; echo "points $points"
+}
+"#;
+
+/// Runs the table for one victim; the host must be clean after each of at least `least` points.
+fn table(functions: &str, calls: &str, fault: &str, least: u32) {
+    let ended = host::run(&format!("{TABLE}\n{functions}\ntable '{calls}' '{fault}'"));
+    let points = ended.stdout.trim().strip_prefix("points ").and_then(|count| count.parse::<u32>().ok());
+    assert!(points.is_some_and(|points| points >= least), "{}\n{}", ended.stdout, ended.stderr);
+    println!("{points:?} points of {calls}: {fault}");
+}
+
+const RUN: &str =
+    "warm() { :; }; before() { :; }; victim() { $1 $NETFERRY run -- true; }; cure() { $NETFERRY run -- true; }";
+const ADD: &str = "warm() { mv /run/net.conflist /run/conf; $NETFERRY add net one; }; before() { :; }; victim() { $1 $NETFERRY add net one; }; cure() { $NETFERRY del net one; }";
+const DEL: &str = "warm() { mv /run/net.conflist /run/conf; }; before() { $NETFERRY add net one; }; victim() { $1 $NETFERRY del net one; }; cure() { $NETFERRY del net one; }";
+
+#[test]
+fn run_is_killed_while_it_makes_files() {
+    table(RUN, MAKING, "signal=KILL", 40);
+}
+
+#[test]
+fn run_is_killed_while_it_removes_files() {
+    table(RUN, REMOVING, "signal=KILL", 20);
+}
+
+#[test]
+fn run_is_killed_while_it_starts_and_awaits_processes() {
+    table(RUN, RUNNING, "signal=KILL", 10);
+}
+
+#[test]
+fn run_is_refused_files() {
+    table(RUN, "mkdir rename symlink write fsync", "error=ENOSPC", 15);
+}
+
+#[test]
+fn run_is_refused_removals_and_processes() {
+    table(RUN, "unlink rmdir vfork,clone,clone3,fork", "error=EIO", 10);
+}
+
+#[test]
+fn add_is_killed() {
+    table(ADD, &format!("{MAKING} {REMOVING} {RUNNING}"), "signal=KILL", 30);
+}
+
+#[test]
+fn add_is_refused() {
+    table(ADD, "mkdir rename symlink write fsync unlink vfork,clone,clone3,fork", "error=ENOSPC", 10);
+}
+
+#[test]
+fn del_is_killed_or_refused() {
+    table(DEL, &format!("{MAKING} {REMOVING} {RUNNING}"), "signal=KILL", 30);
+    table(DEL, "mkdir symlink unlink vfork,clone,clone3,fork", "error=EIO", 5);
+}

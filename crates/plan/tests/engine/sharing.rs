@@ -1,0 +1,139 @@
+//! What is shared: it is adopted, it stays when one of its users goes, and it is never taken from under another.
+
+use std::io::Write;
+
+use kernel::netlink::address::Address as Wanted;
+use kernel::netlink::link::Kind;
+use plan::op::{Address, Change, Link, Peer, Sysctl};
+use plan::{Engine, Plan, Side};
+
+use crate::namespaces::{Node, assert_same, between, finish, ip, role, run, start};
+
+const RACES: u32 = 200;
+
+fn bridge() -> Link {
+    let mac = Some("02:00:00:00:00:09".parse().unwrap());
+    Link { up: true, mac, ..Link::new("br0", Kind::Bridge { vlan_filtering: false }) }
+}
+
+fn port(name: &str) -> Plan {
+    let mut plan = Plan::new();
+    plan.share(Side::Host, bridge());
+    let peer = Some(Peer { side: Side::Host, name: format!("{name}-peer"), mac: None, mtu: None });
+    plan.own(Side::Host, Link { master: Some("br0".to_owned()), peer, ..Link::new(name, Kind::Veth) });
+    plan.share(Side::Host, Address::new("br0", Wanted::new(0, "10.77.0.1/24".parse().unwrap())));
+    plan
+}
+
+#[test]
+fn what_is_shared_outlives_its_users() {
+    between(|node| {
+        let mut plan = port("a");
+        let settings = vec![("net/ipv4/ip_forward".to_owned(), "1".to_owned())];
+        plan.share(Side::Host, Sysctl { device: None, settings, optional: false });
+        node.engine().apply(&plan).unwrap();
+        assert_eq!(node.engine().remove(&plan), []);
+        assert!(ip("addr show br0").contains("10.77.0.1/24"));
+        assert!(!ip("link").contains("a-peer"));
+        assert_eq!(run("sysctl", "-n net.ipv4.ip_forward").trim(), "1");
+    });
+}
+
+#[test]
+fn an_unused_bridge_goes_and_a_used_one_stays() {
+    between(|node| {
+        let before = node.dump();
+        node.engine().apply(&port("a")).unwrap();
+        node.engine().remove_unused(Side::Host, "br0").unwrap();
+        assert!(ip("link").contains("br0"), "it has a port");
+        assert_eq!(node.engine().remove(&port("a")), []);
+        node.engine().remove_unused(Side::Host, "br0").unwrap();
+        assert_same(&before, &node.dump(), "the last one out");
+        node.engine().remove_unused(Side::Host, "br0").unwrap();
+    });
+}
+
+/// A failed ADD must not take what another has adopted in the meantime.
+#[test]
+fn an_undo_leaves_what_others_have_come_to_use() {
+    fn undone_beside(node: &Node, plan: &Plan) {
+        let mut first = node.engine();
+        first.apply(plan).unwrap();
+        node.engine().apply(&port("b")).unwrap();
+        assert_eq!(first.undo(), []);
+        let (links, addresses) = (ip("link"), ip("addr show br0"));
+        assert!(links.contains("b@b-peer") && links.contains("br0") && !links.contains("a-peer"), "{links}");
+        assert!(addresses.contains("10.77.0.1/24"), "{addresses}");
+        assert_eq!(node.engine().remove(&port("b")), []);
+    }
+    between(|node| {
+        undone_beside(node, &port("a"));
+        ip("addr flush dev br0");
+        undone_beside(node, &port("a"));
+        ip("addr flush dev br0");
+        let before = node.dump();
+        let mut alone = node.engine();
+        alone.apply(&port("a")).unwrap();
+        assert_eq!(alone.undo(), []);
+        assert_same(&before, &node.dump(), "nobody else uses the address");
+    });
+}
+
+/// One process joins the bridge and leaves it, another removes it whenever it is unused.
+fn race(role: &str) {
+    let open = || Engine::open(None).unwrap();
+    if role == "remove" {
+        let mut input = std::io::stdin();
+        let end = std::thread::spawn(move || std::io::copy(&mut input, &mut std::io::sink()));
+        while !end.is_finished() {
+            open().remove_unused(Side::Host, "br0").unwrap();
+        }
+        return;
+    }
+    let mut made = 0;
+    for round in 0..RACES {
+        let mut engine = open();
+        engine.share().unwrap();
+        let is_new = engine.link(Side::Host, "br0").unwrap().is_none();
+        made += u32::from(is_new);
+        engine.apply(&port("a")).unwrap();
+        assert_eq!(open().check(&port("a")).unwrap(), [], "round {round}");
+        drop(engine);
+        assert_eq!(open().check(&port("a")).unwrap(), [], "round {round}");
+        assert_eq!(open().remove(&port("a")), []);
+    }
+    assert!(made > 1, "the bridge was never removed in between");
+}
+
+#[test]
+fn a_bridge_is_never_removed_under_a_joining_port() {
+    if let Some(role) = role() {
+        return race(&role);
+    }
+    between(|_| {
+        let name = "sharing::a_bridge_is_never_removed_under_a_joining_port";
+        let mut remover = start(name, "remove");
+        finish(start(name, "join"));
+        remover.stdin.take().unwrap().flush().unwrap();
+        finish(remover);
+    });
+}
+
+#[test]
+fn a_change_of_a_shared_link_is_put_back_only_by_its_maker() {
+    between(|node| {
+        ip("link add br0 address 02:00:00:00:00:09 type bridge");
+        let before = node.dump();
+        let mut plan = Plan::new();
+        plan.share(Side::Host, bridge());
+        plan.share(Side::Host, Change { promisc: Some(true), ..Change::of("br0") });
+        let mut maker = node.engine();
+        maker.apply(&plan).unwrap();
+        let mut later = node.engine();
+        later.apply(&plan).unwrap();
+        assert_eq!(later.undo(), []);
+        assert!(ip("link show br0").contains("PROMISC"));
+        assert_eq!(maker.undo(), []);
+        assert_same(&before, &node.dump(), "undo");
+    });
+}

@@ -1,0 +1,150 @@
+//! `cargo xtask vm`: the tests on a Debian kernel in QEMU, for what this machine's kernel lacks or does differently.
+//!
+//! Debian's cloud kernel (6.1 on bookworm) has VLAN filtering, vlan, ipvlan, vrf and dummy, and does not echo the links
+//! it makes, as kernels since 6.2 do. The machine is a kernel and an initramfs of ours, without a disk and without a
+//! network; it runs test binaries, prints and ends. Emulated in software, so it needs neither /dev/kvm nor rights.
+
+mod archive;
+mod image;
+mod machine;
+mod package;
+
+use crate::build::{PLUGINS, Product, product, target_directory};
+use crate::setup;
+use crate::shell::{command, executables};
+use crate::summary::Summary;
+use image::Image;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the machine may run.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// What the machine needs of this one.
+const PACKAGES: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
+
+/// The kernel modules that the tests use, besides those that these depend on.
+const MODULES: &[&str] = &[
+    "veth",
+    "bridge",
+    "br_netfilter",
+    "8021q",
+    "macvlan",
+    "ipvlan",
+    "dummy",
+    "vrf",
+    "ifb",
+    "crc32c_generic",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_masq",
+    "nft_nat",
+    "nft_redir",
+    "nft_ct",
+    "nft_compat",
+    "nft_fib_inet",
+    "nft_limit",
+    "nft_log",
+    "nft_reject_inet",
+    "nft_meta_bridge",
+    "nf_conntrack_netlink",
+    "xt_MASQUERADE",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_nat",
+    "xt_tcpudp",
+    "xt_addrtype",
+    "xt_mark",
+    "xt_multiport",
+];
+
+/// Test binaries: package, test, arguments.
+const TESTS: &[(&str, &str, &str)] = &[("kernel", "rtnetlink", ""), ("lab", "vm", " --include-ignored")];
+
+/// Programs that the tests run.
+const PROGRAMS: &[&str] = &[
+    "ip",
+    "bridge",
+    "tc",
+    "nft",
+    "iptables",
+    "ip6tables",
+    "iptables-save",
+    "ip6tables-save",
+    "iptables-restore",
+    "ip6tables-restore",
+    "iptables-nft-save",
+    "ip6tables-nft-save",
+    "iptables-legacy-save",
+    "ip6tables-legacy-save",
+    "conntrack",
+    "sysctl",
+    "ping",
+    "sh",
+    "cat",
+    "touch",
+    "sleep",
+    "ls",
+    "rm",
+];
+
+/// `cargo xtask vm`.
+///
+/// # Errors
+/// Something cannot be built or installed, or a test failed; the console has been shown.
+pub fn run() -> Result<(), String> {
+    let summary = tests(&product(setup::target())?)?;
+    println!("\n{summary}");
+    if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
+}
+
+/// Runs the tests in the machine.
+///
+/// # Errors
+/// The machine cannot be made, or did not come to its end; a test that failed is in the summary.
+pub fn tests(product: &Product) -> Result<Summary, String> {
+    setup::install(PACKAGES)?;
+    let directory = target_directory().join("vm");
+    let kernel = package::kernel(&directory)?;
+    let binaries = binaries()?;
+    let mut image = Image::default();
+    image.device("dev/console", 5, 1);
+    for empty in ["proc", "sys", "run", "tmp", "var/lib", "root"] {
+        image.directory(empty);
+    }
+    let modules = kernel.modules(MODULES)?;
+    image.text("vm/modules", modules.iter().map(|path| image::module(path) + "\n").collect());
+    for path in &modules {
+        image.file(path, image::module(path).trim_start_matches('/'))?;
+    }
+    let mut commands = String::new();
+    for (name, path) in &binaries {
+        let place = if name == "vm-init" { "init".to_owned() } else { format!("vm/{name}") };
+        image.program(path, &place)?;
+        let arguments = TESTS.iter().find(|(_, test, _)| test == name).map(|(.., arguments)| *arguments);
+        commands.extend(arguments.map(|arguments| format!("/vm/{name}{arguments}\n")));
+    }
+    image.text("vm/commands", commands);
+    image.program(&product.netferry, "vm/netferry")?;
+    image.program(&product.plugins.join("bridge"), "vm/cni/netferry-cni")?;
+    for plugin in PLUGINS {
+        image.link(&format!("vm/cni/{plugin}"), "vm/cni/netferry-cni");
+        let peer = PathBuf::from("/usr/lib/cni").join(plugin);
+        image.program(&peer, &format!("usr/lib/cni/{plugin}"))?;
+    }
+    image.tools(PROGRAMS)?;
+    let initramfs = directory.join("initramfs.cpio");
+    image.write(&initramfs)?;
+    machine::run(&kernel.image, &initramfs, DEADLINE)
+}
+
+/// Builds the test binaries; `vm-init` comes with the tests of `lab`.
+fn binaries() -> Result<Vec<(String, PathBuf)>, String> {
+    let mut cargo = command(&["cargo", "test", "--no-run", "--quiet", "--message-format=json"]);
+    cargo.args(setup::target().into_iter().flat_map(|target| ["--target", target]));
+    for (package, test, _) in TESTS {
+        cargo.args(["-p", package, "--test", test]);
+    }
+    // A few megabytes instead of a hundred: the whole initramfs is in the machine's memory.
+    executables(cargo.env("CARGO_PROFILE_DEV_STRIP", "debuginfo"))
+}

@@ -1,0 +1,39 @@
+//! The machine itself: QEMU with a kernel, an initramfs and a serial console, nothing else.
+//!
+//! Contract: what `vm-init` prints is shown as it comes. The run counts when its last line `vm: ended N` came; without
+//! it, the kernel's panic for instance, it is an error whatever the tests said before.
+
+use crate::shell::{command, shown};
+use crate::summary::Summary;
+use std::path::Path;
+use std::time::Duration;
+
+/// The kernel's command line: on the serial console, its own words only from warnings on; a panic ends the machine.
+const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 random.trust_cpu=on mitigations=off";
+
+/// Boots the machine, waits for its end, and returns what the tests said about themselves.
+///
+/// # Errors
+/// QEMU fails, the machine does not end in time, or ends before its time.
+pub fn run(kernel: &Path, initramfs: &Path, deadline: Duration) -> Result<Summary, String> {
+    let seconds = deadline.as_secs().to_string();
+    // timeout(1) rather than a thread: it ends QEMU also if we are ended.
+    let mut qemu = command(&["timeout", "--kill-after=5", &seconds, "qemu-system-x86_64"]);
+    qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"]);
+    qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]);
+    qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", COMMAND_LINE]);
+    let (said, result) = shown(&mut qemu)?;
+    let said = said.replace('\r', "");
+    let lines = |prefix: &'static str| said.lines().filter_map(move |line| line.strip_prefix(prefix));
+    let report: String = lines("vm: report ").map(|line| format!("{line}\n")).collect();
+    let mut summary = Summary::read(&said, &report);
+    let Some(failed) = lines("vm: ended ").next() else {
+        result?;
+        return Err("the machine ended before the tests did; its console is above".into());
+    };
+    // A binary that crashed has not counted its tests.
+    if failed != "0" && summary.failed == 0 {
+        summary.failed = failed.trim().parse().unwrap_or(1);
+    }
+    Ok(summary)
+}
