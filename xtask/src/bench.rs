@@ -65,6 +65,7 @@ fn measure(plugins: &Path, floor: &Path, options: &Options) -> Result<(), String
         println!("{}\n{}", Table::counts(&results).aligned(), Table::targets(&judged).aligned());
         let met = judged.iter().filter(|one| one.met).count();
         println!("{met} of {} targets met", judged.len());
+        print!("{}", page::caution(&results));
     }
     if options.only.is_none() && !options.quick {
         let path = root().join("docs/benchmarks.md");

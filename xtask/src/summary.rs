@@ -48,6 +48,17 @@ impl Summary {
         }
         summary
     }
+
+    /// Counts what another runner did as well.
+    pub fn add(&mut self, other: Summary) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        for (kind, (rows, count)) in other.rows {
+            let row = self.rows.entry(kind).or_default();
+            *row = (row.0 + rows, row.1 + count);
+        }
+        self.unsupported.extend(other.unsupported);
+    }
 }
 
 /// The number that stands before `word`.
@@ -84,6 +95,14 @@ mod tests {
         let libtest = "test result: ok. 4 passed; 0 failed; 0 ignored\ntest result: FAILED. 7 passed; 2 failed; 0";
         assert_eq!((Summary::read(nextest, "").passed, Summary::read(nextest, "").failed), (11, 2));
         assert_eq!((Summary::read(libtest, "").passed, Summary::read(libtest, "").failed), (11, 2));
+    }
+
+    #[test]
+    fn two_runs_are_added() {
+        let mut one = Summary::read("test result: ok. 4 passed; 1 failed", "swap 1 a\n");
+        one.add(Summary::read("test result: ok. 2 passed; 0 failed", "swap 1 b\ninput 5 c\n"));
+        let expected = "bad input: 5 cases\nswap tests: 2 (a network, an adder, a deleter)\n6 passed, 1 failed";
+        assert_eq!(one.to_string(), expected);
     }
 
     #[test]

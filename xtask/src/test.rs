@@ -1,14 +1,15 @@
 //! `cargo xtask test`: everything that must hold before a change is committed, on any machine with Rust and root.
 //!
-//! Packages, release binaries, formatting, lints, all tests; then the machine must be as it was. The last line is
+//! Packages, release binaries, formatting, lints, all tests, those for another kernel; then the machine must be as it was. The last line is
 //! `N passed, N failed`: tests, and each of the other steps counts as one. Arguments go to the test runner instead of
-//! `--workspace` (`cargo xtask test -p lab --test swap`); formatting and lints are then left out.
+//! `--workspace` (`cargo xtask test -p lab --test swap`); formatting, lints and the other kernel are then left out.
 
 use crate::build::{Product, product};
 use crate::leftovers::{self, RUN};
 use crate::setup;
 use crate::shell::{command, has, run, shown};
 use crate::summary::{REPORT, Summary};
+use crate::vm;
 use std::path::PathBuf;
 
 const FORMAT: &[&str] = &["cargo", "fmt", "--check"];
@@ -32,6 +33,9 @@ pub fn run_all() -> Result<(), String> {
     let (mut summary, ran) = tests(&product, &chosen, &mark)?;
     // The runner's own failure is no step when it has told which tests failed.
     steps.push(("tests", if summary.failed > 0 { Ok(()) } else { ran }));
+    if chosen.is_empty() {
+        steps.push(("vm", vm::tests(&product).map(|other| summary.add(other))));
+    }
     steps.push(("leftovers", none(before.left(&mark))));
     println!();
     for (name, result) in &steps {

@@ -14,85 +14,40 @@ use crate::setup;
 use crate::shell::{command, executables};
 use crate::summary::Summary;
 use image::Image;
-use std::path::PathBuf;
+use package::Kernel;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the machine may run.
 const DEADLINE: Duration = Duration::from_secs(300);
 
+/// Where Debian has Go's plugins.
+const GO: &str = "/usr/lib/cni";
+
 /// What the machine needs of this one.
 const PACKAGES: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
 
 /// The kernel modules that the tests use, besides those that these depend on.
-const MODULES: &[&str] = &[
-    "veth",
-    "bridge",
-    "br_netfilter",
-    "8021q",
-    "macvlan",
-    "ipvlan",
-    "dummy",
-    "vrf",
-    "ifb",
-    "crc32c_generic",
-    "nf_tables",
-    "nft_chain_nat",
-    "nft_masq",
-    "nft_nat",
-    "nft_redir",
-    "nft_ct",
-    "nft_compat",
-    "nft_fib_inet",
-    "nft_limit",
-    "nft_log",
-    "nft_reject_inet",
-    "nft_meta_bridge",
-    "nf_conntrack_netlink",
-    "xt_MASQUERADE",
-    "xt_comment",
-    "xt_conntrack",
-    "xt_nat",
-    "xt_tcpudp",
-    "xt_addrtype",
-    "xt_mark",
-    "xt_multiport",
-];
-
-/// Test binaries: package, test, arguments.
-const TESTS: &[(&str, &str, &str)] = &[("kernel", "rtnetlink", ""), ("lab", "vm", " --include-ignored")];
+const MODULES: &str = "veth bridge br_netfilter 8021q macvlan ipvlan dummy vrf ifb crc32c_generic
+    nf_tables nft_chain_nat nft_masq nft_nat nft_redir nft_ct nft_compat nft_fib_inet nft_limit nft_log nft_reject_inet
+    nft_meta_bridge nf_conntrack_netlink
+    iptable_nat iptable_filter ip6table_nat ip6table_filter xt_MASQUERADE xt_comment xt_conntrack xt_nat xt_tcpudp xt_addrtype xt_mark xt_multiport";
 
 /// Programs that the tests run.
-const PROGRAMS: &[&str] = &[
-    "ip",
-    "bridge",
-    "tc",
-    "nft",
-    "iptables",
-    "ip6tables",
-    "iptables-save",
-    "ip6tables-save",
-    "iptables-restore",
-    "ip6tables-restore",
-    "iptables-nft-save",
-    "ip6tables-nft-save",
-    "iptables-legacy-save",
-    "ip6tables-legacy-save",
-    "conntrack",
-    "sysctl",
-    "ping",
-    "sh",
-    "cat",
-    "touch",
-    "sleep",
-    "ls",
-    "rm",
-];
+const PROGRAMS: &str = "ip bridge tc nft iptables ip6tables iptables-save ip6tables-save iptables-restore
+    ip6tables-restore iptables-nft-save ip6tables-nft-save iptables-legacy-save ip6tables-legacy-save
+    conntrack sysctl ping sh cat touch sleep ls rm";
+
+/// Test binaries: package, test, arguments.
+const TESTS: &[(&str, &str, &str)] =
+    &[("kernel", "rtnetlink", ""), ("kernel", "nft", ""), ("lab", "vm", " --include-ignored")];
 
 /// `cargo xtask vm`.
 ///
 /// # Errors
 /// Something cannot be built or installed, or a test failed; the console has been shown.
 pub fn run() -> Result<(), String> {
+    setup::packages()?;
     let summary = tests(&product(setup::target())?)?;
     println!("\n{summary}");
     if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
@@ -106,45 +61,62 @@ pub fn tests(product: &Product) -> Result<Summary, String> {
     setup::install(PACKAGES)?;
     let directory = target_directory().join("vm");
     let kernel = package::kernel(&directory)?;
-    let binaries = binaries()?;
     let mut image = Image::default();
     image.device("dev/console", 5, 1);
     for empty in ["proc", "sys", "run", "tmp", "var/lib", "root"] {
         image.directory(empty);
     }
-    let modules = kernel.modules(MODULES)?;
-    image.text("vm/modules", modules.iter().map(|path| image::module(path) + "\n").collect());
-    for path in &modules {
-        image.file(path, image::module(path).trim_start_matches('/'))?;
-    }
-    let mut commands = String::new();
-    for (name, path) in &binaries {
-        let place = if name == "vm-init" { "init".to_owned() } else { format!("vm/{name}") };
-        image.program(path, &place)?;
-        let arguments = TESTS.iter().find(|(_, test, _)| test == name).map(|(.., arguments)| *arguments);
-        commands.extend(arguments.map(|arguments| format!("/vm/{name}{arguments}\n")));
-    }
-    image.text("vm/commands", commands);
-    image.program(&product.netferry, "vm/netferry")?;
-    image.program(&product.plugins.join("bridge"), "vm/cni/netferry-cni")?;
-    for plugin in PLUGINS {
-        image.link(&format!("vm/cni/{plugin}"), "vm/cni/netferry-cni");
-        let peer = PathBuf::from("/usr/lib/cni").join(plugin);
-        image.program(&peer, &format!("usr/lib/cni/{plugin}"))?;
-    }
+    modules(&mut image, &kernel)?;
+    commands(&mut image)?;
+    plugins(&mut image, product)?;
     image.tools(PROGRAMS)?;
     let initramfs = directory.join("initramfs.cpio");
     image.write(&initramfs)?;
     machine::run(&kernel.image, &initramfs, DEADLINE)
 }
 
-/// Builds the test binaries; `vm-init` comes with the tests of `lab`.
-fn binaries() -> Result<Vec<(String, PathBuf)>, String> {
+/// The kernel's modules, and the list that `vm-init` loads them by.
+fn modules(image: &mut Image, kernel: &Kernel) -> Result<(), String> {
+    let mut list = String::new();
+    for path in kernel.modules(MODULES)? {
+        let place = format!("vm/module/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        image.file(&path, &place)?;
+        list += &format!("/{place}\n");
+    }
+    image.text("vm/modules", list);
+    Ok(())
+}
+
+/// The test binaries, and the list that `vm-init` runs them by; it comes with the tests of `lab` itself.
+fn commands(image: &mut Image) -> Result<(), String> {
     let mut cargo = command(&["cargo", "test", "--no-run", "--quiet", "--message-format=json"]);
     cargo.args(setup::target().into_iter().flat_map(|target| ["--target", target]));
     for (package, test, _) in TESTS {
         cargo.args(["-p", package, "--test", test]);
     }
     // A few megabytes instead of a hundred: the whole initramfs is in the machine's memory.
-    executables(cargo.env("CARGO_PROFILE_DEV_STRIP", "debuginfo"))
+    let built = executables(cargo.env("CARGO_PROFILE_DEV_STRIP", "debuginfo"))?;
+    let path = |wanted: &str| {
+        let found = built.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, path)| path).ok_or_else(|| format!("cargo has built no {wanted}"))
+    };
+    image.program(path("vm-init")?, "init")?;
+    let mut list = String::new();
+    for (_, test, arguments) in TESTS {
+        image.program(path(test)?, &format!("vm/{test}"))?;
+        list += &format!("/vm/{test}{arguments}\n");
+    }
+    image.text("vm/commands", list);
+    Ok(())
+}
+
+/// Our plugins as they are installed, one file of many names, and Go's.
+fn plugins(image: &mut Image, product: &Product) -> Result<(), String> {
+    image.program(&product.netferry, "vm/netferry")?;
+    image.program(&product.plugins.join("bridge"), "vm/cni/netferry-cni")?;
+    for plugin in PLUGINS {
+        image.link(&format!("vm/cni/{plugin}"), "vm/cni/netferry-cni");
+        image.program(&Path::new(GO).join(plugin), &format!("{}/{plugin}", &GO[1..]))?;
+    }
+    Ok(())
 }

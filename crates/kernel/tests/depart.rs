@@ -206,9 +206,10 @@ fn the_child_holds_no_lock_and_no_pipe_of_the_caller() {
     in_netns(|socket| {
         let mut early = 0;
         for _ in 0..20 {
-            let open = || rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY, Mode::empty()).unwrap();
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let open = || rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty()).unwrap();
             let (lock, other): (OwnedFd, OwnedFd) = (open(), open());
-            flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+            flock(&lock, FlockOperation::LockExclusive).unwrap();
             let (mut reader, writer) = std::io::pipe().unwrap();
             let made = veth(socket, None);
             depart::remove(socket, made.index, "here", &[]).unwrap();
@@ -254,7 +255,7 @@ fn a_caller_that_lives_on_keeps_no_more_than_the_last_zombie() {
             while !children().is_empty() && start.elapsed() < Duration::from_secs(5) {
                 thread::sleep(Duration::from_millis(1));
             }
-            assert_eq!(listed(), 1, "the one that has just ended");
+            assert!(listed() <= 1, "at most the one that has just ended, which another thread may have noted");
         }
     });
 }

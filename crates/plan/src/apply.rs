@@ -69,6 +69,7 @@ impl Engine {
             Op::Address(op) => op.apply(self, step.side),
             Op::Route(op) => op.apply(self, step.side),
             Op::Sysctl(op) => op.apply(self, step.side, step.shared),
+            Op::Forwarding(op) => op.apply(self, step.side),
             Op::Nft(op) => op.apply(self),
             Op::Iptables(op) => op.apply(self),
             Op::Announce(op) => op.apply(self, step.side),
@@ -85,7 +86,9 @@ impl Engine {
             Op::Nft(op) => op.remove(self),
             Op::Iptables(op) => op.remove(self),
             // Settings have no absence; they are restored by `Done::Changed` or go with their link.
-            Op::Change(_) | Op::PortVlan(_) | Op::Sysctl(_) | Op::Announce(_) | Op::Ready(_) => Ok(()),
+            Op::Change(_) | Op::Forwarding(_) | Op::PortVlan(_) | Op::Sysctl(_) | Op::Announce(_) | Op::Ready(_) => {
+                Ok(())
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Comparing a plan with the kernel.
 
+use crate::op::Carried;
 use crate::{Difference, Engine, Op, Plan, Result};
 
 impl Engine {
@@ -8,7 +9,7 @@ impl Engine {
     /// # Errors
     /// What kept it from looking.
     pub fn check(&mut self, plan: &Plan) -> Result<Vec<Difference>> {
-        let mut differences = Vec::new();
+        let (mut differences, mut carried) = (Vec::new(), Carried::default());
         for step in &plan.steps {
             let side = step.side;
             if self.is_missing_device(side, &step.op)? {
@@ -18,10 +19,11 @@ impl Engine {
             match &step.op {
                 Op::Link(op) => op.check(self, side, &mut differences)?,
                 Op::Change(op) => op.check(self, side, &mut differences)?,
-                Op::PortVlan(op) => op.check(self, side, &mut differences)?,
+                Op::PortVlan(op) => op.check(self, side, &mut carried, &mut differences)?,
                 Op::Address(op) => op.check(self, side, &mut differences)?,
                 Op::Route(op) => op.check(self, side, &mut differences)?,
                 Op::Sysctl(op) => op.check(self, side, &mut differences)?,
+                Op::Forwarding(op) => op.check(self, side, &mut differences)?,
                 Op::Nft(op) => op.check(self, &mut differences)?,
                 Op::Iptables(op) => op.check(self, &mut differences)?,
                 Op::Ready(op) => op.check(self, side, &mut differences)?,

@@ -74,7 +74,12 @@ impl Attachment {
 
     /// Reads an alias back; `None` if it is not ours, or only a hash.
     pub fn from_alias(alias: &str) -> Option<Self> {
-        let mut parts = alias.strip_prefix(ALIAS)?.splitn(3, '/');
+        Self::from_mark(alias.strip_prefix(ALIAS)?)
+    }
+
+    /// Reads a mark back; `None` if it is only a hash.
+    pub fn from_mark(mark: &str) -> Option<Self> {
+        let mut parts = mark.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(network), Some(id), Some(ifname)) => Some(Self::new(network, id, ifname)),
             _ => None,
@@ -121,6 +126,29 @@ mod tests {
     fn foreign_aliases_are_not_ours() {
         for alias in ["", "eth0", "netferry:", "netferry:net/cid", "other:net/cid/eth0"] {
             assert_eq!(Attachment::from_alias(alias), None, "{alias}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_names_are_names_to_the_kernel(network in ".{0,300}", id in ".{0,300}", ifname in ".{0,300}") {
+            let attachment = Attachment::new(&network, &id, &ifname);
+            let name = attachment.host_ifname();
+            assert!(name.len() <= 15 && cni::env::validate_ifname(&name).is_ok(), "{name}");
+            assert!(attachment.mark().len() <= 127 && attachment.alias().len() <= LONGEST_ALIAS);
+            let first = attachment.mac(0).as_bytes()[0];
+            assert_eq!(first & 3, 2, "unicast, and administered locally");
+            assert_eq!(Attachment::new(&network, &id, &ifname), attachment, "the same whenever it is asked");
+        }
+
+        #[test]
+        fn valid_names_come_back_from_the_alias(
+            network in "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,80}",
+            id in "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,80}",
+            ifname in "[a-z0-9.#-]{1,15}",
+        ) {
+            let attachment = Attachment::new(&network, &id, &ifname);
+            assert_eq!(Attachment::from_alias(&attachment.alias()), Some(attachment));
         }
     }
 }

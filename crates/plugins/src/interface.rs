@@ -9,12 +9,14 @@ use std::path::Path;
 use cni::{AddResult, Command, Error, Interface, IpConfig, Request, code};
 use kernel::mac::Mac;
 use kernel::netns::{Netns, OpenError};
+use kernel::nft::query;
 use plan::{Engine, Plan, Side};
 use serde::de::DeserializeOwned;
 
 use crate::attachment::Attachment;
 use crate::delegate::Ipam;
 use crate::planned::Planned;
+use crate::{macspoof, masquerade};
 
 /// A call in a plugin's own terms.
 pub struct Call<'a, C> {
@@ -201,7 +203,7 @@ pub fn gc<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let mut errors = Vec::new();
     // No list at all is a caller that has nothing to say, not one that has no attachments.
     if let Some(valid) = &request.conf.valid_attachments {
-        let mut found = by_alias(&request.conf.name)?;
+        let mut found = marked(&request.conf.name)?;
         found.extend(ipam.attachments());
         found.sort();
         found.dedup();
@@ -222,14 +224,26 @@ pub fn gc<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     collected(errors)
 }
 
-/// The attachments of `network` that links of this node are marked with.
-fn by_alias(network: &str) -> Result<Vec<(String, String)>, Error> {
+/// The attachments of `network` that links and nft elements of this node are marked with.
+fn marked(network: &str) -> Result<Vec<(String, String)>, Error> {
     let mut engine = Engine::open(None).map_err(from_plan)?;
     let links =
         kernel::netlink::link::list(engine.socket(Side::Host).map_err(from_kernel)?, None).map_err(from_kernel)?;
-    let marked = links.iter().filter_map(|link| Attachment::from_alias(link.alias.as_deref()?));
-    let own = marked.filter(|attachment| attachment.network == network);
-    Ok(own.map(|attachment| (attachment.container_id, attachment.ifname)).collect())
+    let mut found: Vec<_> = links.iter().filter_map(|link| Attachment::from_alias(link.alias.as_deref()?)).collect();
+    let socket = engine.nft().map_err(from_kernel)?;
+    for (table, sets) in [masquerade::sets(), macspoof::sets()] {
+        for set in sets {
+            let elements = query::elements(socket, &table, &set).map_err(from_kernel)?;
+            found.extend(elements.iter().filter_map(|element| Attachment::from_mark(element.comment.as_deref()?)));
+        }
+    }
+    let own = found.into_iter().filter(|attachment| attachment.network == network);
+    // Marks are the kernel's word only for what somebody wrote there.
+    let valid = own.filter(|attachment| {
+        cni::env::validate_container_id(&attachment.container_id).is_ok()
+            && cni::env::validate_ifname(&attachment.ifname).is_ok()
+    });
+    Ok(valid.map(|attachment| (attachment.container_id, attachment.ifname)).collect())
 }
 
 /// STATUS.
@@ -262,7 +276,7 @@ fn call<P: InterfacePlugin>(request: &Request) -> Result<Call<'_, P::Conf>, Erro
 }
 
 /// What of a chain's result concerns this attachment: later plugins may have added interfaces of their own.
-fn own_part<C>(call: &Call<'_, C>, previous: &AddResult) -> AddResult {
+pub fn own_part<C>(call: &Call<'_, C>, previous: &AddResult) -> AddResult {
     let is_own = |ip: &&IpConfig| match ip.interface.and_then(|index| usize::try_from(index).ok()) {
         Some(index) => previous.interfaces.get(index).is_some_and(|interface| interface.name == call.attachment.ifname),
         None => true,

@@ -100,15 +100,19 @@ fn kernel_route(wanted: &Route, gateway: Option<IpAddr>) -> route::Route {
     route
 }
 
-/// Turns on forwarding for the families of `given`, once for the node.
+/// Turns on forwarding for the families of `given`.
 pub fn forwarding(plan: &mut Plan, given: &AddResult) {
-    let has = |ipv6: bool| given.ips.iter().any(|ip| ip.address.addr().is_ipv6() == ipv6);
-    for (wanted, key) in [(has(false), "net/ipv4/ip_forward"), (has(true), "net/ipv6/conf/all/forwarding")] {
-        if wanted {
-            let settings = vec![(key.to_owned(), "1".to_owned())];
-            plan.share(Side::Host, Sysctl { device: None, settings, optional: false });
+    for ipv6 in [false, true] {
+        if given.ips.iter().any(|ip| ip.address.addr().is_ipv6() == ipv6) {
+            plan.share(Side::Host, op::Forwarding { ipv6 });
         }
     }
+}
+
+/// Waits until both ends of a veth carry traffic.
+pub fn ready(plan: &mut Plan, host: &str, container: &str) {
+    plan.own(Side::Host, op::Ready { device: host.to_owned() });
+    plan.own(Side::Container, op::Ready { device: container.to_owned() });
 }
 
 /// Tells the neighbours where the addresses are now.

@@ -5,6 +5,8 @@
 mod attachment;
 mod bridge;
 mod delegate;
+#[cfg(test)]
+mod golden;
 mod host_local;
 mod interface;
 mod layer3;

@@ -21,16 +21,14 @@ const GUARD: &str = "guard";
 
 /// The share of `attachment`, whose host end is `port` and whose container's end has the address `mac`.
 pub fn nft(attachment: &Attachment, port: &str, mac: Mac) -> Nft {
+    let (table, sets) = sets();
     let name = Value::Ifname(port.to_owned());
     let mut address = [0; 6];
     // Bridge ports of ours are Ethernet: six bytes.
     address.iter_mut().zip(mac.as_bytes()).for_each(|(to, from)| *to = *from);
     Nft {
-        table: Table { comment: Some("made by netferry".to_owned()), ..Table::new(Family::Bridge, "netferry") },
-        sets: vec![
-            Set::new("addresses", [Field::Ifname, Field::EtherAddr]),
-            Set::map("ports", [Field::Ifname], Data::Verdict),
-        ],
+        table,
+        sets,
         chains: vec![guard(), prerouting()],
         elements: vec![
             ("addresses".to_owned(), Element::new([name.clone(), Value::Ether(address)])),
@@ -38,6 +36,16 @@ pub fn nft(attachment: &Attachment, port: &str, mac: Mac) -> Nft {
         ],
         owner: attachment.mark(),
     }
+}
+
+/// The table, and the sets in it that hold an element for each port.
+pub fn sets() -> (Table, Vec<Set>) {
+    let table = Table { comment: Some("made by netferry".to_owned()), ..Table::new(Family::Bridge, "netferry") };
+    let sets = vec![
+        Set::new("addresses", [Field::Ifname, Field::EtherAddr]),
+        Set::map("ports", [Field::Ifname], Data::Verdict),
+    ];
+    (table, sets)
 }
 
 fn guard() -> Chain {

@@ -47,6 +47,7 @@ impl Backend {
 
 /// The share of `attachment`, with `addresses`, in the node's table.
 pub fn nft(attachment: &Attachment, addresses: &[IpNet]) -> Nft {
+    let (table, sets) = sets();
     let chain = format!("masq-{}", network_hash(&attachment.network, addresses));
     let element = |address: &IpNet| {
         let (set, key) = match address.addr() {
@@ -56,15 +57,20 @@ pub fn nft(attachment: &Attachment, addresses: &[IpNet]) -> Nft {
         (set.to_owned(), Element::mapped([key], Mapped::Verdict(Verdict::Goto(chain.clone()))))
     };
     Nft {
-        table: Table { comment: Some("made by netferry".to_owned()), ..Table::new(Family::Inet, TABLE) },
-        sets: vec![
-            Set::map("masq4", [Field::Ipv4Addr], Data::Verdict),
-            Set::map("masq6", [Field::Ipv6Addr], Data::Verdict),
-        ],
+        table,
+        sets,
         chains: vec![network_chain(&chain, addresses), postrouting()],
         elements: addresses.iter().map(element).collect(),
         owner: attachment.mark(),
     }
+}
+
+/// The table, and the maps in it that hold an element for each address.
+pub fn sets() -> (Table, Vec<Set>) {
+    let table = Table { comment: Some("made by netferry".to_owned()), ..Table::new(Family::Inet, TABLE) };
+    let sets =
+        vec![Set::map("masq4", [Field::Ipv4Addr], Data::Verdict), Set::map("masq6", [Field::Ipv6Addr], Data::Verdict)];
+    (table, sets)
 }
 
 /// What a network does not masquerade: what stays inside, and multicast.

@@ -139,7 +139,7 @@ impl InterfacePlugin for Ptp {
         if call.conf.ip_masq {
             masquerade::plan(call, call.conf.backend(), given, &mut plan);
         }
-        plan.own(Side::Host, op::Ready { device: host });
+        layer3::ready(&mut plan, &host, device);
         plan
     }
 
@@ -187,5 +187,15 @@ fn container_routes(plan: &mut Plan, device: &str, ip: &IpConfig) {
     if subnet != IpNet::from(subnet.addr()) {
         let to_subnet = Route { src, gateway: Some(gateway), ..Route::new(subnet) };
         plan.own(Side::Container, op::Route::new(device, to_subnet));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden() {
+        crate::golden::check::<Ptp>("ptp", |_| ());
     }
 }

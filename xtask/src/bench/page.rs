@@ -21,6 +21,14 @@ pub fn machine() -> String {
     )
 }
 
+/// What to say of a run that something got in the way of; nothing of a calm one.
+pub fn caution(results: &Results) -> String {
+    match results.disturbed().as_slice() {
+        [] => String::new(),
+        rows => format!("This run was disturbed; measure again on a calm machine: {}.\n", rows.join(", ")),
+    }
+}
+
 /// The page.
 pub fn page(machine: &str, results: &Results, judged: &[Judged]) -> String {
     let missed = judged.iter().filter(|one| !one.met).count();
@@ -31,6 +39,7 @@ pub fn page(machine: &str, results: &Results, judged: &[Judged]) -> String {
 
 Written by `cargo xtask bench`; do not edit. {machine}.
 
+{}
 {times}
 {HOW_TO_READ}
 ## Targets
@@ -44,6 +53,7 @@ Written by `cargo xtask bench`; do not edit. {machine}.
 A program is a successful execve(2), the plugin's own included; a child is a process it forks. netferry's DEL forks one
 child without exec, which waits for the kernel's grace periods after the call has returned.
 ",
+        caution(results),
         judged.len() - missed,
         judged.len()
     )

@@ -1,5 +1,8 @@
 //! What was measured: samples of one operation, and all operations of a run.
 
+/// A 90th percentile so many times the minimum tells of a disturbance.
+const UNEVEN: f64 = 4.0;
+
 /// The order statistics of one operation of one contender.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stats {
@@ -62,6 +65,14 @@ impl Results {
         self.entries.iter().find(same).map(|entry| entry.stats)
     }
 
+    /// Whose calls something else got in the way of: nine of ten calls of a program that does the same each time take
+    /// much the same. The kernel has one network lock for all namespaces (RTNL), so priority does not help against
+    /// others that make and remove namespaces meanwhile.
+    pub fn disturbed(&self) -> Vec<String> {
+        let uneven = |entry: &&Entry| entry.unit == "ms" && entry.stats.p90 > UNEVEN * entry.stats.min;
+        self.entries.iter().filter(uneven).map(|entry| format!("{} {} of {}", entry.row, entry.op, entry.who)).collect()
+    }
+
     /// How many times as long (or as many) `who` takes as `than`, by medians.
     pub fn ratio(&self, row: &str, op: &str, who: &str, than: &str) -> Option<f64> {
         Some(self.get(row, op, who, "ms")?.median / self.get(row, op, than, "ms")?.median)
@@ -71,6 +82,14 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_uneven_row_is_disturbed() {
+        let mut results = Results::default();
+        results.put("ptp", "ADD", "floor", "ms", &[1.0, 1.1, 9.0]);
+        results.put("ptp", "DEL", "floor", "ms", &[1.0, 1.1, 1.2]);
+        assert_eq!(results.disturbed(), ["ptp ADD of floor"]);
+    }
 
     #[test]
     fn statistics_of_few_and_many() {

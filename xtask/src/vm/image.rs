@@ -16,11 +16,6 @@ pub struct Image {
     entries: BTreeMap<String, Entry>,
 }
 
-/// Where a module is in the machine.
-pub fn module(path: &Path) -> String {
-    format!("/vm/module/{}", path.file_name().unwrap_or_default().to_string_lossy())
-}
-
 impl Image {
     /// A directory, with those above it.
     pub fn directory(&mut self, name: &str) {
@@ -71,12 +66,12 @@ impl Image {
         self.insert(name, Entry::Link(target.to_owned()));
     }
 
-    /// Programs of this machine, by name, and the files that they load when they run.
+    /// Programs of this machine, by their names in one string, and the files that they load when they run.
     ///
     /// # Errors
     /// One is not in PATH or cannot be read.
-    pub fn tools(&mut self, names: &[&str]) -> Result<(), String> {
-        for name in names {
+    pub fn tools(&mut self, names: &str) -> Result<(), String> {
+        for name in names.split_whitespace() {
             let path = which(name).ok_or_else(|| format!("{name} is not there"))?;
             let real = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
             let place = format!("usr/bin/{}", real.file_name().unwrap_or_default().to_string_lossy());

@@ -56,18 +56,18 @@ fn only(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, Stri
 }
 
 impl Kernel {
-    /// The files of these modules and of those they depend on, in an order in which they load.
+    /// The files of these modules, their names in one string, and of those they depend on, in an order in which they load.
     ///
     /// # Errors
     /// There is no such module in this kernel, or it cannot be read.
-    pub fn modules(&self, names: &[&str]) -> Result<Vec<PathBuf>, String> {
+    pub fn modules(&self, names: &str) -> Result<Vec<PathBuf>, String> {
         let mut files = BTreeMap::new();
         find(&self.modules, &mut files);
         let builtin = self.modules.join("modules.builtin");
         let builtin = std::fs::read_to_string(&builtin).map_err(|error| format!("{}: {error}", builtin.display()))?;
         let builtin: Vec<String> = builtin.lines().map(|line| name(Path::new(line))).collect();
         let mut ordered = Vec::new();
-        names.iter().try_for_each(|name| append(name, &files, &builtin, &mut ordered))?;
+        names.split_whitespace().try_for_each(|name| append(name, &files, &builtin, &mut ordered))?;
         Ok(ordered)
     }
 }

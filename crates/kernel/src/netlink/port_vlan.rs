@@ -12,7 +12,8 @@ use super::Socket;
 use crate::error::Result;
 
 const IFLA_BRIDGE_VLAN_INFO: u16 = 2;
-const RTEXT_FILTER_BRVLAN: u32 = 1 << 1;
+/// Neighbouring VLANs of equal flags as one range: four thousand single ones are more than a datagram of a dump holds.
+const RTEXT_FILTER_BRVLAN_COMPRESSED: u32 = 1 << 2;
 
 /// A VLAN of a bridge port (`bridge vlan`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ impl fmt::Display for PortVlan {
 
 const BRIDGE_VLAN_INFO_PVID: u16 = 1 << 1;
 const BRIDGE_VLAN_INFO_UNTAGGED: u16 = 1 << 2;
+const BRIDGE_VLAN_INFO_RANGE_BEGIN: u16 = 1 << 3;
+const BRIDGE_VLAN_INFO_RANGE_END: u16 = 1 << 4;
 
 /// Lets the port `index` carry a VLAN.
 ///
@@ -63,7 +66,7 @@ pub fn remove(socket: &mut Socket, index: u32, name: &str, vlan: PortVlan) -> Re
 pub fn list(socket: &mut Socket, index: u32) -> Result<Vec<PortVlan>> {
     // Dumps of AF_BRIDGE filter by master only, so the ports of other bridges are told apart here.
     let mut request = Request::new().op_getlink_dump(&bridge_header(0));
-    request.encode().push_ext_mask(RTEXT_FILTER_BRVLAN);
+    request.encode().push_ext_mask(RTEXT_FILTER_BRVLAN_COMPRESSED);
     let ports = socket.dump(&request, "list bridge VLANs", |(header, attributes)| {
         (header.ifi_index.unsigned_abs() == index).then(|| read_vlans(attributes.get_buf()))
     })?;
@@ -89,15 +92,21 @@ fn push_vlan(buffer: &mut Vec<u8>, vlan: PortVlan) {
 fn read_vlans(attributes: &[u8]) -> Vec<PortVlan> {
     let spec = IterableChunks::new(attributes).find(|(header, _)| header.r#type == IFLA_AF_SPEC);
     let Some((_, spec)) = spec else { return Vec::new() };
-    IterableChunks::new(spec)
-        .filter(|(header, bytes)| header.r#type == IFLA_BRIDGE_VLAN_INFO && bytes.len() == 4)
-        .map(|(_, bytes)| {
-            let flags = u16::from_ne_bytes([bytes[0], bytes[1]]);
-            PortVlan {
-                id: u16::from_ne_bytes([bytes[2], bytes[3]]),
-                pvid: flags & BRIDGE_VLAN_INFO_PVID != 0,
-                untagged: flags & BRIDGE_VLAN_INFO_UNTAGGED != 0,
-            }
-        })
-        .collect()
+    let mut vlans = Vec::new();
+    let mut first = None;
+    for (header, bytes) in IterableChunks::new(spec) {
+        let (IFLA_BRIDGE_VLAN_INFO, [a, b, c, d]) = (header.r#type, bytes) else { continue };
+        let (flags, id) = (u16::from_ne_bytes([*a, *b]), u16::from_ne_bytes([*c, *d]));
+        if flags & BRIDGE_VLAN_INFO_RANGE_BEGIN != 0 {
+            first = Some(id);
+            continue;
+        }
+        let begin = first.take().filter(|_| flags & BRIDGE_VLAN_INFO_RANGE_END != 0).unwrap_or(id);
+        vlans.extend((begin..=id).map(|id| PortVlan {
+            id,
+            pvid: flags & BRIDGE_VLAN_INFO_PVID != 0,
+            untagged: flags & BRIDGE_VLAN_INFO_UNTAGGED != 0,
+        }));
+    }
+    vlans
 }

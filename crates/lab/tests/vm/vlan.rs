@@ -178,6 +178,10 @@ fn go_and_netferry_share_a_vlan() {
     for [one, other] in [[&go, &ours], [&ours, &go]] {
         let node = Node::new().unwrap();
         let first = Attached::new(&node, "first", one, &conf);
+        // What an implementation leaves for all, as our index of host-local's files, is there before the comparison.
+        let before = Attached::new(&node, "second", other, &conf);
+        one.del(&node, &conf, &before.attachment).unwrap();
+        drop(before);
         let clean = node.snapshot().unwrap();
         let second = Attached::new(&node, "second", other, &conf);
         for (attached, adder) in [(&first, one), (&second, other)] {

@@ -101,8 +101,9 @@ impl Address {
         if found.flags & address::flags::DADFAILED != 0 {
             return Some(Difference::new(object, "unique", "a duplicate of another node's (dadfailed)"));
         }
-        let same =
-            found.local == self.address.local && found.peer == self.address.peer && found.scope == self.address.scope;
+        // The scope of an IPv6 address is in the address; the kernel does not ask.
+        let same_scope = found.scope == self.address.scope || found.local.addr().is_ipv6();
+        let same = found.local == self.address.local && found.peer == self.address.peer && same_scope;
         (!same).then(|| Difference::new(object, &self.address, found))
     }
 }

@@ -35,7 +35,10 @@ impl Iptables {
     }
 
     pub(crate) fn remove(&self, engine: &mut Engine) -> kernel::Result<()> {
-        iptables::remove_masquerade(engine.nft()?, &iptables::chain(&self.network, &self.id)).map(drop)
+        if iptables::remove_masquerade(engine.nft()?, &iptables::chain(&self.network, &self.id))? {
+            engine.nft_has_deleted();
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{Engine, Side};
 mod address;
 mod announce;
 mod change;
+mod forwarding;
 mod iptables;
 mod link;
 mod nft;
@@ -19,9 +20,11 @@ mod sysctl;
 pub use address::Address;
 pub use announce::Announce;
 pub use change::Change;
+pub use forwarding::Forwarding;
 pub use iptables::Iptables;
 pub use link::{Link, Peer};
 pub use nft::Nft;
+pub(crate) use port_vlan::Carried;
 pub use port_vlan::PortVlan;
 pub use ready::Ready;
 pub use route::Route;
@@ -42,6 +45,8 @@ pub enum Op {
     Route(Route),
     /// A sysctl.
     Sysctl(Sysctl),
+    /// The switch that makes a node a router.
+    Forwarding(Forwarding),
     /// An nftables table's share of this plan.
     Nft(Nft),
     /// An iptables chain, where that backend is asked for.
@@ -64,7 +69,7 @@ impl Op {
             Self::Announce(op) => Some(&op.device),
             Self::Ready(op) => Some(&op.device),
             Self::Sysctl(op) => op.device.as_deref(),
-            Self::Nft(_) | Self::Iptables(_) => None,
+            Self::Forwarding(_) | Self::Nft(_) | Self::Iptables(_) => None,
         }
     }
 
@@ -80,7 +85,7 @@ impl Op {
             Self::PortVlan(_) => "vlan",
             Self::Address(_) => "address",
             Self::Route(_) => "route",
-            Self::Sysctl(_) => "sysctl",
+            Self::Sysctl(_) | Self::Forwarding(_) => "sysctl",
             Self::Nft(_) => "nft",
             Self::Iptables(_) => "iptables",
             Self::Announce(_) => "announce",
@@ -98,6 +103,7 @@ impl fmt::Display for Op {
             Self::Address(op) => op.fmt(f),
             Self::Route(op) => op.fmt(f),
             Self::Sysctl(op) => op.fmt(f),
+            Self::Forwarding(op) => op.fmt(f),
             Self::Nft(op) => op.fmt(f),
             Self::Iptables(op) => op.fmt(f),
             Self::Announce(op) => op.fmt(f),
@@ -116,4 +122,4 @@ macro_rules! into_op {
     };
 }
 
-into_op!(Link, Change, PortVlan, Address, Route, Sysctl, Nft, Iptables, Announce, Ready);
+into_op!(Link, Change, PortVlan, Address, Route, Sysctl, Forwarding, Nft, Iptables, Announce, Ready);

@@ -174,20 +174,24 @@ impl Nft {
         Err(kernel::Error::new(format_args!("change table {}: somebody else keeps changing it", self.table), EBUSY))
     }
 
+    /// The elements of the plan that are the owner's, or, where that is not all there is to find, every element with the
+    /// owner's comment.
     fn owned(&self, socket: &mut Socket) -> kernel::Result<Vec<(&Set, Element)>> {
+        let is_own = |element: &Element| element.comment.as_deref() == Some(&self.owner);
         let mut own = Vec::new();
         for set in &self.sets {
-            let found = if self.elements.is_empty() {
-                query::elements(socket, &self.table, set)?
-            } else {
-                let mut found = Vec::new();
-                for wanted in self.elements_of(set) {
-                    found.extend(query::element(socket, &self.table, set, &wanted.key)?);
-                }
-                found
-            };
-            let mine = found.into_iter().filter(|element| element.comment.as_deref() == Some(&self.owner));
-            own.extend(mine.map(|element| (set, element)));
+            for wanted in self.elements_of(set) {
+                let found = query::element(socket, &self.table, set, &wanted.key)?;
+                own.extend(found.filter(is_own).map(|element| (set, element)));
+            }
+        }
+        if !own.is_empty() && own.len() == self.elements.len() {
+            return Ok(own);
+        }
+        own.clear();
+        for set in &self.sets {
+            let found = query::elements(socket, &self.table, set)?;
+            own.extend(found.into_iter().filter(is_own).map(|element| (set, element)));
         }
         Ok(own)
     }

@@ -20,6 +20,24 @@ pub struct PortVlan {
     pub present: bool,
 }
 
+/// What one port carries, as it was when a comparison began with it: a trunk of a thousand VLANs is asked for once.
+#[derive(Default)]
+pub(crate) struct Carried {
+    port: Option<(Side, String)>,
+    vlans: Vec<Vlan>,
+}
+
+impl Carried {
+    fn by(&mut self, engine: &mut Engine, side: Side, device: &str) -> Result<&[Vlan]> {
+        if self.port.as_ref().is_none_or(|(known, name)| *known != side || name != device) {
+            let index = engine.index(side, device)?;
+            self.vlans = port_vlan::list(engine.socket(side)?, index)?;
+            self.port = Some((side, device.to_owned()));
+        }
+        Ok(&self.vlans)
+    }
+}
+
 impl PortVlan {
     /// What is shared stays, and what is on a port that was just made goes with it; otherwise what was there is put
     /// back, but for a PVID that moved here.
@@ -47,9 +65,14 @@ impl PortVlan {
         }
     }
 
-    pub(crate) fn check(&self, engine: &mut Engine, side: Side, differences: &mut Vec<Difference>) -> Result<()> {
-        let index = engine.index(side, &self.device)?;
-        let found = port_vlan::list(engine.socket(side)?, index)?;
+    pub(crate) fn check(
+        &self,
+        engine: &mut Engine,
+        side: Side,
+        carried: &mut Carried,
+        differences: &mut Vec<Difference>,
+    ) -> Result<()> {
+        let found = carried.by(engine, side, &self.device)?;
         let object = || format!("{} on bridge port {}", self.vlan, self.device);
         match found.iter().find(|vlan| vlan.id == self.vlan.id) {
             None if self.present => differences.push(Difference::absent(object())),

@@ -37,7 +37,8 @@ impl Route {
     }
 
     /// There is one to the same destination with the same metric: an equal one is what is wanted, one out of the same
-    /// link is meant as a further path, and one of another link keeps its precedence: this one goes behind it.
+    /// link is meant as a further path. A default route of another link keeps its precedence and this one goes behind
+    /// it, as does any of a container that has joined several networks; the host's way to one address is a conflict.
     fn beside(&self, engine: &mut Engine, side: Side, mut wanted: Wanted) -> Result<Done> {
         let found = list(engine, side, &wanted, false)?;
         if found.iter().any(|found| is_same(&wanted, found)) {
@@ -46,6 +47,12 @@ impl Route {
         let socket = engine.socket(side)?;
         if found.iter().all(|found| found.index == wanted.index) {
             return Ok(route::add_beside(socket, &wanted).map(|()| Done::Made)?);
+        }
+        if side == Side::Host && wanted.dst.prefix_len() > 0 {
+            let other = found.iter().find(|found| found.index != wanted.index).and_then(|found| found.index);
+            let other = other.map_or("elsewhere".to_owned(), |index| format!("out of link {index}"));
+            let wanted = format!("out of {}", self.device);
+            return Err(Difference::new(format_args!("route {}", self.route), wanted, other).into());
         }
         let last = found.iter().filter_map(|found| found.metric).max().unwrap_or(0);
         wanted.metric = Some(last + 1);
@@ -85,7 +92,6 @@ fn is_same(wanted: &Wanted, found: &Wanted) -> bool {
         && (wanted.src.is_none() || found.src == wanted.src)
         && (wanted.metric.is_none() || found.metric == wanted.metric)
         && wanted.metrics.iter().all(|metric| found.metrics.contains(metric))
-        && (wanted.dst.addr().is_ipv6() || found.scope == wanted.scope)
 }
 
 impl fmt::Display for Route {

@@ -121,25 +121,32 @@ fn a_replaced_address_comes_back_if_its_successor_is_refused() {
 }
 
 #[test]
-fn a_route_of_another_link_keeps_its_precedence() {
+fn a_route_of_another_link_keeps_its_precedence_or_is_a_conflict() {
     between(|node| {
         for (name, net) in [("br0", "10.1.0.1/24"), ("br1", "10.2.0.1/24")] {
             ip(&format!("link add {name} type bridge"));
             ip(&format!("link set {name} up"));
             ip(&format!("addr add {net} dev {name}"));
         }
+        ip("route add default via 10.1.0.2");
         ip("route add 10.99.0.0/16 via 10.1.0.2");
         let before = node.dump();
-        let way = Way { gateway: Some("10.2.0.2".parse().unwrap()), ..Way::new("10.99.0.0/16".parse().unwrap()) };
-        let plan = own(Route::new("br1", way));
+        let out_of_br1 = |dst: &str| {
+            let way = Way { gateway: Some("10.2.0.2".parse().unwrap()), ..Way::new(dst.parse().unwrap()) };
+            own(Route::new("br1", way))
+        };
         let mut engine = node.engine();
-        engine.apply(&plan).unwrap();
-        let routes = ip("-4 route show 10.99.0.0/16");
+        engine.apply(&out_of_br1("0.0.0.0/0")).unwrap();
+        let routes = ip("-4 route show default");
         assert!(routes.contains("via 10.1.0.2 dev br0") && routes.contains("via 10.2.0.2 dev br1"), "{routes}");
-        assert!(ip("route get 10.99.0.1").contains("dev br0"));
-        assert_eq!(node.engine().check(&plan).unwrap(), []);
+        assert!(ip("route get 10.98.0.1").contains("dev br0"));
+        assert_eq!(node.engine().check(&out_of_br1("0.0.0.0/0")).unwrap(), []);
         assert_eq!(engine.undo(), []);
         assert_same(&before, &node.dump(), "undo");
+        let error = node.engine().apply(&out_of_br1("10.99.0.0/16")).unwrap_err().to_string();
+        let (wanted, found) = ("expected out of br1", "route 10.99.0.0/16 via 10.2.0.2 is out of link ");
+        assert!(error.starts_with(found) && error.ends_with(wanted), "{error}");
+        assert_same(&before, &node.dump(), "a conflict");
     });
 }
 

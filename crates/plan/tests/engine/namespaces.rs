@@ -1,5 +1,6 @@
 //! A host and a container to work between, what they look like, and processes that work there too.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -31,6 +32,8 @@ fn fresh() -> Netns {
     // SAFETY: no descriptor table is unshared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("these tests need root");
     ip("link set lo up");
+    // No addresses that the kernel makes in its own time.
+    std::fs::write("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1").unwrap();
     Netns::current().unwrap()
 }
 
@@ -54,8 +57,7 @@ impl Node {
 }
 
 fn dump() -> String {
-    let asked = ["-d -o link", "-o addr", "-4 route show table all", "-6 route show table all", "rule", "neigh"];
-    let mut text: String = asked.into_iter().map(|asked| settled(&ip(asked))).collect();
+    let mut text = settled(&run_with("ip", "-d -o -batch -", "link\naddr\nroute show table all\nrule\nneigh\n"));
     text += &run("nft", "list ruleset");
     let mut sysctls = Vec::new();
     read_all(Path::new("/proc/sys/net"), &mut sysctls);
@@ -118,8 +120,16 @@ pub fn ip(arguments: &str) -> String {
 
 /// Runs a program in the calling thread's namespace and returns what it printed; it must succeed.
 pub fn run(program: &str, arguments: &str) -> String {
-    let output = Command::new(program).args(arguments.split_whitespace()).output();
-    let output = output.unwrap_or_else(|error| panic!("install what has `{program}`: {error}"));
+    run_with(program, arguments, "")
+}
+
+fn run_with(program: &str, arguments: &str, input: &str) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("install what has `{program}`: {error}"));
+    // One that reads nothing may have ended by now.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -95,6 +95,31 @@ fn an_address_belongs_to_its_last_owner() {
 }
 
 #[test]
+fn what_is_partly_there_is_completed() {
+    between(|node| {
+        node.engine().apply(&of("a", "me", &[[10, 0, 0, 2]])).unwrap();
+        let all = of("a", "me", &[[10, 0, 0, 2], [10, 0, 0, 3]]);
+        for _ in 0..2 {
+            node.engine().apply(&all).unwrap();
+            assert_eq!(node.engine().check(&all).unwrap(), []);
+        }
+        assert_eq!(node.engine().remove(&all), []);
+        assert_eq!(listed(), "");
+    });
+}
+
+#[test]
+fn a_removal_that_knows_half_of_it_finds_the_rest() {
+    between(|node| {
+        node.engine().apply(&of("a", "me", &[[10, 0, 0, 2], [10, 0, 0, 3]])).unwrap();
+        node.engine().apply(&of("a", "other", &[[10, 0, 0, 4]])).unwrap();
+        assert_eq!(node.engine().remove(&of("a", "me", &[[10, 0, 0, 3], [10, 0, 0, 9]])), []);
+        let text = listed();
+        assert!(text.contains("10.0.0.4") && text.matches("10.0.0.").count() == 1, "{text}");
+    });
+}
+
+#[test]
 fn an_owner_with_several_networks_leaves_no_chain() {
     between(|node| {
         node.engine().apply(&of("a", "me", &[[10, 0, 0, 2]])).unwrap();

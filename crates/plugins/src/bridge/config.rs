@@ -100,21 +100,20 @@ impl Conf {
 
     /// The VLANs that the port is to carry.
     pub fn port_vlans(&self) -> Vec<PortVlan> {
-        let mut vlans = Vec::new();
         let access = if self.vlan == 0 && !self.vlan_trunk.is_empty() { 1 } else { self.vlan };
-        if let Ok(id @ 1..) = u16::try_from(access) {
-            vlans.push(PortVlan { id, pvid: true, untagged: true });
-        }
-        for trunk in &self.vlan_trunk {
-            let range = trunk.min_id.zip(trunk.max_id).map(|(min, max)| min..=max);
-            let ids = range.into_iter().flatten().chain(trunk.id).filter_map(|id| u16::try_from(id).ok());
-            for id in ids {
-                if !vlans.iter().any(|vlan: &PortVlan| vlan.id == id) {
-                    vlans.push(PortVlan { id, pvid: false, untagged: false });
-                }
-            }
-        }
-        vlans
+        let access = u16::try_from(access).ok().filter(|id| *id != 0);
+        // DEL reads what nobody validated: a range must end.
+        let number = |id: Option<i64>| id.and_then(|id| u16::try_from(id).ok());
+        let ids = self.vlan_trunk.iter().flat_map(|trunk| {
+            let range = number(trunk.min_id).zip(number(trunk.max_id)).map(|(min, max)| min..=max);
+            range.into_iter().flatten().chain(number(trunk.id))
+        });
+        let mut tagged: Vec<u16> = ids.collect();
+        tagged.sort_unstable();
+        tagged.dedup();
+        tagged.retain(|id| Some(*id) != access);
+        let own = access.map(|id| PortVlan { id, pvid: true, untagged: true });
+        own.into_iter().chain(tagged.into_iter().map(|id| PortVlan { id, pvid: false, untagged: false })).collect()
     }
 
     fn validate_trunk(&self) -> Result<(), String> {

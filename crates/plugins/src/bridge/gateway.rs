@@ -6,8 +6,7 @@ use cni::{AddResult, Error, Route};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::netlink::address::{self, Address};
 use kernel::netlink::link::{Kind, Link as Found};
-use kernel::sysctl;
-use plan::op::{self, Link, Peer, PortVlan, Sysctl};
+use plan::op::{self, Link, Peer, PortVlan};
 use plan::{Engine, Plan, Side};
 
 use super::{Facts, ignore_advertisements};
@@ -24,6 +23,11 @@ pub fn device(conf: &Conf) -> String {
     }
 }
 
+/// The bridge's port to that veth.
+fn port(conf: &Conf) -> String {
+    Attachment::new(conf.bridge(), &device(conf), "gateway").host_ifname()
+}
+
 /// The addresses that the gateway interface has now, where that decides anything.
 pub fn observe(call: &Call<'_, Conf>, bridge: Option<&Found>, engine: &mut Engine) -> Result<Vec<Address>, Error> {
     if !call.conf.is_gateway() || bridge.is_none() {
@@ -36,19 +40,13 @@ pub fn observe(call: &Call<'_, Conf>, bridge: Option<&Found>, engine: &mut Engin
     }
 }
 
-/// Uplinks that configure themselves by router advertisements, as long as the node does not forward IPv6 yet: from then
-/// on the kernel ignores advertisements on them unless `accept_ra` is 2.
-pub fn uplinks(call: &Call<'_, Conf>) -> Result<Vec<String>, Error> {
-    let forwards = || sysctl::get("net/ipv6/conf/all/forwarding").map_or(true, |value| value != "0");
-    if !call.conf.is_gateway() || forwards() {
-        return Ok(Vec::new());
+/// True if another program made the veth that is the gateway: its port has a name of that program's, and the VLAN.
+pub fn is_foreign(conf: &Conf, engine: &mut Engine) -> Result<bool, Error> {
+    if conf.vlan == 0 || !conf.is_gateway() {
+        return Ok(false);
     }
-    let Ok(entries) = std::fs::read_dir("/proc/sys/net/ipv6/conf") else { return Ok(Vec::new()) };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names
-        .filter(|name| !matches!(name.as_str(), "all" | "default" | "lo") && name != call.conf.bridge())
-        .filter(|name| sysctl::get(&sysctl::interface("ipv6", name, "accept_ra")).is_ok_and(|value| value == "1"))
-        .collect())
+    let mut is_there = |name: &str| engine.link(Side::Host, name).map(|link| link.is_some()).map_err(from_kernel);
+    Ok(is_there(&device(conf))? && !is_there(&port(conf))?)
 }
 
 /// Gives every address a gateway, the first of its subnet where the address management says none, and the container a
@@ -94,18 +92,13 @@ fn first_host(net: IpNet) -> Option<IpAddr> {
 pub fn plan(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult, plan: &mut Plan) {
     let conf = &call.conf;
     let device = device(conf);
-    if conf.vlan != 0 {
+    if conf.vlan != 0 && !facts.foreign_gateway {
         vlan_device(conf, &device, plan);
     }
     let wanted = addresses(given);
     for address in wanted.clone() {
         let replaces = conf.force_address.then(|| conflicting(&facts.addresses, &address, &wanted)).flatten().cloned();
         plan.share(Side::Host, op::Address { device: device.clone(), address, replaces });
-    }
-    let has_ipv6 = given.ips.iter().any(|ip| ip.address.addr().is_ipv6());
-    for uplink in facts.uplinks.iter().filter(|_| has_ipv6) {
-        let settings = vec![(sysctl::interface("ipv6", uplink, "accept_ra"), "2".to_owned())];
-        plan.share(Side::Host, Sysctl { device: Some(uplink.clone()), settings, optional: true });
     }
     layer3::forwarding(plan, given);
 }
@@ -143,7 +136,7 @@ fn conflicting<'a>(found: &'a [Address], wanted: &Address, all: &[Address]) -> O
 
 /// With an access VLAN the gateway is a veth in the host, its other end a port of the bridge in that VLAN.
 fn vlan_device(conf: &Conf, device: &str, plan: &mut Plan) {
-    let port = Attachment::new(conf.bridge(), device, "gateway").host_ifname();
+    let port = port(conf);
     plan.share(
         Side::Host,
         Link {

@@ -2,6 +2,8 @@
 
 mod config;
 mod gateway;
+#[cfg(test)]
+mod golden;
 
 use cni::{AddResult, Error, Version};
 use kernel::mac::Mac;
@@ -38,8 +40,8 @@ pub struct Facts {
     bridge: Option<Found>,
     /// Its addresses, if they matter.
     addresses: Vec<kernel::netlink::address::Address>,
-    /// Uplinks that would stop listening to router advertisements once the node forwards IPv6.
-    uplinks: Vec<String>,
+    /// Another program made the gateway's veth into the VLAN.
+    foreign_gateway: bool,
 }
 
 impl InterfacePlugin for Bridge {
@@ -61,8 +63,8 @@ impl InterfacePlugin for Bridge {
             return Err(Error::internal(format!("\"{name}\" already exists but is not a bridge")));
         }
         let addresses = gateway::observe(call, bridge.as_ref(), engine)?;
-        let uplinks = gateway::uplinks(call)?;
-        Ok(Facts { bridge, addresses, uplinks })
+        let foreign_gateway = gateway::is_foreign(&call.conf, engine)?;
+        Ok(Facts { bridge, addresses, foreign_gateway })
     }
 
     fn links(call: &Call<'_, Conf>, facts: &Facts) -> Plan {
@@ -132,7 +134,7 @@ impl InterfacePlugin for Bridge {
         if conf.ip_masq && (!given.ips.is_empty() || call.is_removal()) {
             masquerade::plan(call, conf.backend(), given, &mut plan);
         }
-        plan.own(Side::Host, op::Ready { device: call.host_ifname() });
+        layer3::ready(&mut plan, &call.host_ifname(), device);
         layer3::announce(&mut plan, device, given);
         plan
     }
@@ -184,9 +186,8 @@ fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
         ..Link::new(name, Kind::Bridge { vlan_filtering: conf.has_vlans() })
     };
     plan.share(Side::Host, new);
-    if facts.bridge.is_none() {
-        ignore_advertisements(plan, name, true);
-    }
+    // Also on a bridge that is there: whoever made it may have been killed before this.
+    ignore_advertisements(plan, name, true);
     plan.share(
         Side::Host,
         Change { up: Some(true), promisc: Some(true).filter(|_| conf.promisc_mode), ..Change::of(name) },
