@@ -31,7 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
 const MODULES: &str = "veth bridge br_netfilter 8021q macvlan ipvlan dummy vrf ifb crc32c_generic
     nf_tables nft_chain_nat nft_masq nft_nat nft_redir nft_ct nft_compat nft_fib_inet nft_limit nft_log nft_reject_inet
     nft_meta_bridge nf_conntrack_netlink
-    iptable_nat iptable_filter ip6table_nat ip6table_filter xt_MASQUERADE xt_comment xt_conntrack xt_nat xt_tcpudp xt_addrtype xt_mark xt_multiport";
+    xt_MASQUERADE xt_comment xt_conntrack xt_nat xt_tcpudp xt_addrtype xt_mark xt_multiport";
 
 /// Programs that the tests run.
 const PROGRAMS: &str = "ip bridge tc nft iptables ip6tables iptables-save ip6tables-save iptables-restore
@@ -39,8 +39,7 @@ const PROGRAMS: &str = "ip bridge tc nft iptables ip6tables iptables-save ip6tab
     conntrack sysctl ping sh cat touch sleep ls rm";
 
 /// Test binaries: package, test, arguments.
-const TESTS: &[(&str, &str, &str)] =
-    &[("kernel", "rtnetlink", ""), ("kernel", "nft", ""), ("lab", "vm", " --include-ignored")];
+const TESTS: &[(&str, &str, &str)] = &[("kernel", "rtnetlink", ""), ("lab", "vm", " --include-ignored")];
 
 /// `cargo xtask vm`.
 ///

@@ -3,7 +3,8 @@
 //! A gateway needs `ip_forward`, and plugins switch it on for good. Writing it also writes every interface's own
 //! `forwarding` and flips `accept_redirects` (`ip-sysctl`), and a router that wants to keep its advertised routes needs
 //! another `accept_ra`. So the whole set is recorded before the first attachment and put back when nobody runs any
-//! more. What was on before is not recorded and not touched.
+//! more. What was on before is not recorded and not touched, and a family stays on once the host has an interface that
+//! it did not have then: somebody else may have come to rely on it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +46,12 @@ pub fn restore(file: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         outcome => outcome?,
     };
-    let values: Values = serde_json::from_slice(&bytes)?;
+    let mut values: Values = serde_json::from_slice(&bytes)?;
+    for family in ["ipv4", "ipv6"] {
+        if interfaces(family).iter().any(|name| !values.contains_key(&format!("{family}/conf/{name}/forwarding"))) {
+            values.retain(|path, _| !path.starts_with(family));
+        }
+    }
     // The switches first, because they overwrite the others.
     let (switches, others): (Vec<_>, Vec<_>) = values.iter().partition(|(path, _)| SWITCHES.contains(&path.as_str()));
     for (path, value) in switches.into_iter().chain(others) {
@@ -59,12 +65,17 @@ pub fn restore(file: &Path) -> io::Result<()> {
 fn affected_by(switch: &str) -> Values {
     let family = switch.split('/').next().unwrap_or_default();
     let mut paths = vec![format!("{family}/conf/all/accept_redirects")];
-    let interfaces = fs::read_dir(Path::new(SYSCTLS).join(family).join("conf"));
-    for interface in interfaces.into_iter().flatten().flatten() {
-        let conf = format!("{family}/conf/{}", interface.file_name().to_string_lossy());
+    for interface in interfaces(family) {
+        let conf = format!("{family}/conf/{interface}");
         paths.extend([format!("{conf}/forwarding"), format!("{conf}/accept_ra")]);
     }
     paths.into_iter().filter_map(|path| read(&path).map(|value| (path, value))).collect()
+}
+
+/// The names of the interfaces that have settings of this family.
+fn interfaces(family: &str) -> Vec<String> {
+    let entries = fs::read_dir(Path::new(SYSCTLS).join(family).join("conf"));
+    entries.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 fn read(path: &str) -> Option<String> {

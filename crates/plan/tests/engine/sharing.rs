@@ -4,7 +4,7 @@ use std::io::Write;
 
 use kernel::netlink::address::Address as Wanted;
 use kernel::netlink::link::Kind;
-use plan::op::{Address, Change, Link, Peer, Sysctl};
+use plan::op::{Address, Change, Forwarding, Link, Peer, Sysctl};
 use plan::{Engine, Plan, Side};
 
 use crate::namespaces::{Node, assert_same, between, finish, ip, role, run, start};
@@ -50,6 +50,37 @@ fn an_unused_bridge_goes_and_a_used_one_stays() {
         node.engine().remove_unused(Side::Host, "br0").unwrap();
         assert_same(&before, &node.dump(), "the last one out");
         node.engine().remove_unused(Side::Host, "br0").unwrap();
+    });
+}
+
+/// Forwarding makes a node a router, which would stop listening to the router that it has its own address from.
+#[test]
+fn forwarding_is_switched_on_once_and_leaves_uplinks_listening() {
+    between(|node| {
+        for (key, value) in [("ipv4.ip_forward", 0), ("ipv6.conf.all.forwarding", 0)] {
+            run("sysctl", &format!("-q -w net.{key}={value}"));
+        }
+        ip("link add uplink type veth peer name router");
+        run("sysctl", "-q -w net.ipv6.conf.router.accept_ra=0");
+        let mut plan = Plan::new();
+        plan.share(Side::Host, Forwarding { ipv6: false });
+        plan.share(Side::Host, Forwarding { ipv6: true });
+        let values = || {
+            let asked =
+                "ipv4.ip_forward ipv6.conf.all.forwarding ipv6.conf.uplink.accept_ra ipv6.conf.router.accept_ra";
+            asked.split(' ').map(|key| run("sysctl", &format!("-n net.{key}")).trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(), ["0", "0", "1", "0"]);
+        assert_eq!(node.engine().check(&plan).unwrap().len(), 2);
+        let mut engine = node.engine();
+        engine.apply(&plan).unwrap();
+        assert_eq!(values(), ["1", "1", "2", "0"]);
+        assert_eq!(node.engine().check(&plan).unwrap(), []);
+        assert_eq!((engine.undo(), node.engine().remove(&plan)), (vec![], vec![]));
+        assert_eq!(values(), ["1", "1", "2", "0"], "others may count on it");
+        run("sysctl", "-q -w net.ipv6.conf.uplink.accept_ra=1");
+        node.engine().apply(&plan).unwrap();
+        assert_eq!(values(), ["1", "1", "1", "0"], "it was on: what somebody set since then is theirs");
     });
 }
 
