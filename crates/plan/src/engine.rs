@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link};
 use kernel::netns::Netns;
 use kernel::{Family, Socket};
@@ -199,6 +200,12 @@ impl Engine {
     pub(crate) fn learn(&mut self, side: Side, link: Link) {
         self.forget(side, &link.name);
         self.links.push(Known { side, link, made: true });
+    }
+
+    /// Remembers the hardware address that a link was given.
+    pub(crate) fn has_mac(&mut self, side: Side, name: &str, mac: Mac) {
+        let known = self.links.iter_mut().find(|known| known.side == side && known.link.name == name);
+        known.into_iter().for_each(|known| known.link.mac = Some(mac));
     }
 
     /// Forgets a link that was removed or changed.

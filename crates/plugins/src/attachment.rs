@@ -1,6 +1,8 @@
 //! What an attachment (network, container ID, interface name) is called in the kernel, so that it is found again by
 //! nothing but those three.
 
+use std::net::IpAddr;
+
 use cni::Request;
 use kernel::mac::Mac;
 use sha2::{Digest, Sha512};
@@ -56,6 +58,15 @@ impl Attachment {
     pub fn mac(&self, end: usize) -> Mac {
         let mut bytes = [0; 6];
         bytes.copy_from_slice(&self.hash[16 + 8 * end..][..6]);
+        Mac::local(&bytes)
+    }
+
+    /// The hardware address of whoever has the address `ip` on this network. A new owner of an address is where the last
+    /// one was for all that its neighbours remember, so nobody has to be told, however many they are.
+    pub fn mac_of(&self, ip: IpAddr) -> Mac {
+        let mut bytes = [0; 6];
+        let hash = Sha512::new().chain_update(self.network.as_bytes()).chain_update([0]).chain_update(ip.to_string());
+        bytes.copy_from_slice(&hash.finalize()[..6]);
         Mac::local(&bytes)
     }
 

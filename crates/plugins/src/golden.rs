@@ -87,7 +87,7 @@ fn given(ipam: &Value) -> Result<AddResult, Error> {
 /// The interfaces as the plugin names them, and the rest as it completed it.
 fn described<P: InterfacePlugin>(call: &Call<'_, P::Conf>, given: AddResult) -> AddResult {
     let interface = |(side, name): (Side, String)| Interface {
-        mac: P::mac(call, side, &name).map(|mac| mac.to_string()).unwrap_or_default(),
+        mac: P::mac(call, side, &name, &given).map(|mac| mac.to_string()).unwrap_or_default(),
         sandbox: if side == Side::Container { "/run/netns/box".to_owned() } else { String::new() },
         name,
         ..Interface::default()

@@ -82,7 +82,7 @@ pub trait InterfacePlugin {
     /// The interfaces of the result, in the order that chained plugins rely on.
     fn interfaces(call: &Call<'_, Self::Conf>, given: &AddResult) -> Vec<(Side, String)>;
     /// The hardware address that an interface of the result would have, for PLAN.
-    fn mac(call: &Call<'_, Self::Conf>, side: Side, name: &str) -> Option<Mac>;
+    fn mac(call: &Call<'_, Self::Conf>, side: Side, name: &str, given: &AddResult) -> Option<Mac>;
     /// What DEL does besides: traces of other programs and versions, shared objects that nobody needs any more.
     fn after_del(call: &Call<'_, Self::Conf>, engine: &mut Engine) -> Vec<Error>;
 }
@@ -135,7 +135,7 @@ fn result<P: InterfacePlugin>(
     }
     for (side, name) in P::interfaces(call, &result) {
         let link = engine.link(side, &name).map_err(from_kernel)?;
-        let mac = link.map_or_else(|| P::mac(call, side, &name), |link| link.mac);
+        let mac = link.map_or_else(|| P::mac(call, side, &name, &result), |link| link.mac);
         result.interfaces.push(Interface {
             mac: mac.map(|mac| mac.to_string()).unwrap_or_default(),
             mtu: link.map_or(0, |link| link.mtu),

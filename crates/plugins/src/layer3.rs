@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use cni::{AddResult, IpConfig, Route};
 use ipnet::IpNet;
+use kernel::mac::Mac;
 use kernel::netlink::address::{self, Address};
 use kernel::netlink::route;
 use kernel::sysctl;
@@ -59,9 +60,10 @@ fn broadcast(address: IpNet) -> Option<Ipv4Addr> {
     }
 }
 
-/// Brings the interface up. Addresses come first, routes afterwards.
-pub fn bring_up(plan: &mut Plan, device: &str) {
-    plan.own(Side::Container, Change { up: Some(true), ..Change::of(device) });
+/// Brings the interface up, under the hardware address that it is to have from then on. Addresses come first, routes
+/// afterwards.
+pub fn bring_up(plan: &mut Plan, device: &str, mac: Option<Mac>) {
+    plan.own(Side::Container, Change { up: Some(true), mac, ..Change::of(device) });
 }
 
 /// The routes of `given`. One without a gateway goes to the first gateway of its family, or to the link if there is none.
@@ -115,9 +117,9 @@ pub fn ready(plan: &mut Plan, host: &str, container: &str) {
     plan.own(Side::Container, op::Ready { device: container.to_owned() });
 }
 
-/// Tells the neighbours where the addresses are now.
-pub fn announce(plan: &mut Plan, device: &str, given: &AddResult) {
-    let addresses: Vec<_> = given.ips.iter().map(|ip| ip.address.addr()).collect();
+/// Tells the neighbours where `addresses` are now.
+pub fn announce(plan: &mut Plan, device: &str, addresses: &[IpConfig]) {
+    let addresses: Vec<_> = addresses.iter().map(|ip| ip.address.addr()).collect();
     if !addresses.is_empty() {
         plan.own(Side::Container, op::Announce { device: device.to_owned(), addresses });
     }

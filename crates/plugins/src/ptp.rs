@@ -130,7 +130,7 @@ impl InterfacePlugin for Ptp {
         for ip in &given.ips {
             host_side(&mut plan, &host, ip);
         }
-        layer3::bring_up(&mut plan, device);
+        layer3::bring_up(&mut plan, device, None);
         for ip in &given.ips {
             container_routes(&mut plan, device, ip);
         }
@@ -147,7 +147,7 @@ impl InterfacePlugin for Ptp {
         vec![(Side::Host, call.host_ifname()), (Side::Container, call.attachment.ifname.clone())]
     }
 
-    fn mac(call: &Call<'_, Conf>, side: Side, _: &str) -> Option<Mac> {
+    fn mac(call: &Call<'_, Conf>, side: Side, _: &str, _: &AddResult) -> Option<Mac> {
         Some(call.attachment.mac(usize::from(side == Side::Container)))
     }
 

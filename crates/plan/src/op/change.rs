@@ -39,6 +39,9 @@ impl Change {
         // A link that was made a moment ago has none of this yet and takes all of it along when it goes.
         if engine.made(side, &self.device) {
             link::set(engine.socket(side)?, index, &self.device, &self.request())?;
+            if let Some(mac) = self.mac {
+                engine.has_mac(side, &self.device, mac);
+            }
             return Ok(Done::Made);
         }
         let Some(found) = engine.link(side, &self.device)?.cloned() else { return Ok(Done::Present) };

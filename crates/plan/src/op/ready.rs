@@ -11,6 +11,8 @@ use crate::{Engine, Side};
 
 /// The kernel's link watch takes up a carrier in microseconds; a loaded machine may take its time.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to look again at once before going to sleep in between.
+const AWAKE: Duration = Duration::from_millis(1);
 /// How long to sleep between two looks.
 const NAP: Duration = Duration::from_micros(200);
 
@@ -33,7 +35,8 @@ impl Ready {
             if started.elapsed() > PATIENCE {
                 return Err(self.difference(found.map_or("absent", |_| "without carrier")).into());
             }
-            std::thread::sleep(NAP);
+            // The shortest sleep is several times as long as what is being waited for.
+            if started.elapsed() < AWAKE { std::thread::yield_now() } else { std::thread::sleep(NAP) }
         }
     }
 

@@ -5,7 +5,7 @@ mod gateway;
 #[cfg(test)]
 mod golden;
 
-use cni::{AddResult, Error, Version};
+use cni::{AddResult, Error, IpConfig, Version};
 use kernel::mac::Mac;
 use kernel::netlink::link::{Kind, Link as Found, Port};
 use kernel::sysctl;
@@ -74,7 +74,7 @@ impl InterfacePlugin for Bridge {
         let host = call.host_ifname();
         // Another program's end has an address and an alias of its own.
         let own = !call.is_foreign();
-        let mac = container_mac(call);
+        let mac = Some(first_mac(call));
         plan.own(
             Side::Host,
             Link {
@@ -97,12 +97,6 @@ impl InterfacePlugin for Bridge {
         );
         ignore_advertisements(&mut plan, &host, false);
         vlans(call, &host, &mut plan);
-        if conf.macspoofchk
-            && own
-            && let Some(mac) = mac
-        {
-            plan.own(Side::Host, macspoof::nft(attachment, &host, mac));
-        }
         plan
     }
 
@@ -116,6 +110,10 @@ impl InterfacePlugin for Bridge {
     fn layer3(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult) -> Plan {
         let (conf, device) = (&call.conf, call.attachment.ifname.as_str());
         let mut plan = Plan::new();
+        let mac = container_mac(call, given);
+        if conf.macspoofchk && !call.is_foreign() {
+            plan.own(Side::Host, macspoof::nft(&call.attachment, &call.host_ifname(), mac));
+        }
         if conf.disable_container_interface {
             return plan;
         }
@@ -126,7 +124,7 @@ impl InterfacePlugin for Bridge {
         for ip in &given.ips {
             plan.own(Side::Container, op::Address::new(device, layer3::container_address(ip, detection)));
         }
-        layer3::bring_up(&mut plan, device);
+        layer3::bring_up(&mut plan, device, Some(mac).filter(|mac| *mac != first_mac(call)));
         if conf.is_gateway() && !given.ips.is_empty() {
             gateway::plan(call, facts, given, &mut plan);
         }
@@ -135,7 +133,7 @@ impl InterfacePlugin for Bridge {
             masquerade::plan(call, conf.backend(), given, &mut plan);
         }
         layer3::ready(&mut plan, &call.host_ifname(), device);
-        layer3::announce(&mut plan, device, given);
+        layer3::announce(&mut plan, device, unheard_of(call, given));
         plan
     }
 
@@ -151,9 +149,9 @@ impl InterfacePlugin for Bridge {
         interfaces
     }
 
-    fn mac(call: &Call<'_, Conf>, side: Side, name: &str) -> Option<Mac> {
+    fn mac(call: &Call<'_, Conf>, side: Side, name: &str, given: &AddResult) -> Option<Mac> {
         match side {
-            Side::Container => container_mac(call),
+            Side::Container => Some(container_mac(call, given)),
             Side::Host if name == call.host_ifname() => Some(call.attachment.mac(0)),
             Side::Host => None,
         }
@@ -216,8 +214,26 @@ fn vlans(call: &Call<'_, Conf>, port: &str, plan: &mut Plan) {
     }
 }
 
-/// The container end's address: as it was asked for, as the result has it, or made of the attachment's names.
-fn container_mac(call: &Call<'_, Conf>) -> Option<Mac> {
-    let requested = config::requested_mac(call).ok().flatten();
-    requested.or_else(|| call.container_mac()).or_else(|| Some(call.attachment.mac(1)))
+/// The container end's hardware address, as far as it was asked for or, on CHECK, is known.
+fn given_mac(call: &Call<'_, Conf>) -> Option<Mac> {
+    config::requested_mac(call).ok().flatten().or_else(|| call.container_mac())
+}
+
+/// The container end's hardware address while its addresses are not known.
+fn first_mac(call: &Call<'_, Conf>) -> Mac {
+    given_mac(call).unwrap_or_else(|| call.attachment.mac(1))
+}
+
+/// The container end's hardware address: what was asked for, or what belongs to its first address.
+fn container_mac(call: &Call<'_, Conf>, given: &AddResult) -> Mac {
+    let of_address = || given.ips.first().map(|ip| call.attachment.mac_of(ip.address.addr()));
+    given_mac(call).or_else(of_address).unwrap_or_else(|| call.attachment.mac(1))
+}
+
+/// The addresses that neighbours may remember at another hardware address.
+fn unheard_of<'a>(call: &Call<'_, Conf>, given: &'a AddResult) -> &'a [IpConfig] {
+    match given_mac(call) {
+        Some(_) => &given.ips,
+        None => given.ips.get(1..).unwrap_or_default(),
+    }
 }
