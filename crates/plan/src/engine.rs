@@ -20,6 +20,8 @@ pub struct Engine {
     nft: Option<Socket>,
     /// Something was deleted through `nft` that no detached child waits for: closing it would block.
     lingers: bool,
+    /// Elements with the owner's mark were found and deleted.
+    pub(crate) had_marks: bool,
     links: Vec<Known>,
     /// What this engine made, for the undo.
     pub(crate) done: Vec<(Step, Done)>,
@@ -48,6 +50,7 @@ impl Engine {
             container: container.map(|netns| Place { netns, socket: None }),
             nft: None,
             lingers: false,
+            had_marks: false,
             links: Vec::new(),
             done: Vec::new(),
         })
@@ -100,6 +103,12 @@ impl Engine {
             self.nft = Some(Socket::open(Family::Netfilter)?);
         }
         self.nft.as_mut().ok_or_else(no_container)
+    }
+
+    /// True if a removal found nft elements with its owner's mark: the attachment is one of this program's making, and no
+    /// other's rules need be looked for.
+    pub const fn had_marks(&self) -> bool {
+        self.had_marks
     }
 
     /// Notes that something was deleted through the nfnetlink socket: its closing now blocks, see [`kernel::depart`].

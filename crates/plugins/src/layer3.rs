@@ -111,12 +111,6 @@ pub fn forwarding(plan: &mut Plan, given: &AddResult) {
     }
 }
 
-/// Waits until both ends of a veth carry traffic.
-pub fn ready(plan: &mut Plan, host: &str, container: &str) {
-    plan.own(Side::Host, op::Ready { device: host.to_owned() });
-    plan.own(Side::Container, op::Ready { device: container.to_owned() });
-}
-
 /// Tells the neighbours where `addresses` are now.
 pub fn announce(plan: &mut Plan, device: &str, addresses: &[IpConfig]) {
     let addresses: Vec<_> = addresses.iter().map(|ip| ip.address.addr()).collect();

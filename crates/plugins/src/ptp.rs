@@ -139,7 +139,7 @@ impl InterfacePlugin for Ptp {
         if call.conf.ip_masq {
             masquerade::plan(call, call.conf.backend(), given, &mut plan);
         }
-        layer3::ready(&mut plan, &host, device);
+        plan.own(Side::Host, op::Ready { device: host });
         plan
     }
 
@@ -152,7 +152,7 @@ impl InterfacePlugin for Ptp {
     }
 
     fn after_del(call: &Call<'_, Conf>, engine: &mut Engine) -> Vec<Error> {
-        if !call.conf.ip_masq {
+        if !call.conf.ip_masq || engine.had_marks() {
             return Vec::new();
         }
         masquerade::remove_foreign(&call.attachment, engine).err().into_iter().collect()

@@ -167,6 +167,7 @@ impl Nft {
                 Err(error) if [ENOENT, EBUSY, ERESTART].contains(&error.errno) => {}
                 outcome => {
                     engine.nft_has_deleted();
+                    engine.had_marks = true;
                     return outcome;
                 }
             }

@@ -132,7 +132,7 @@ impl InterfacePlugin for Bridge {
         if conf.ip_masq && (!given.ips.is_empty() || call.is_removal()) {
             masquerade::plan(call, conf.backend(), given, &mut plan);
         }
-        layer3::ready(&mut plan, &call.host_ifname(), device);
+        plan.own(Side::Host, op::Ready { device: call.host_ifname() });
         layer3::announce(&mut plan, device, unheard_of(call, given));
         plan
     }
@@ -159,10 +159,11 @@ impl InterfacePlugin for Bridge {
 
     fn after_del(call: &Call<'_, Conf>, engine: &mut Engine) -> Vec<Error> {
         let mut errors = Vec::new();
-        if call.conf.ip_masq {
+        let foreign = !engine.had_marks();
+        if call.conf.ip_masq && foreign {
             errors.extend(masquerade::remove_foreign(&call.attachment, engine).err());
         }
-        if call.conf.macspoofchk {
+        if call.conf.macspoofchk && foreign {
             errors.extend(macspoof::remove_foreign(&call.attachment, engine).err());
         }
         if call.conf.remove_when_empty {
@@ -180,12 +181,13 @@ fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
         // An address of its own: without one a bridge takes the lowest of its ports' and changes it as they come and go.
         mac: facts.bridge.is_none().then(|| crate::attachment::Attachment::new(name, "bridge", "").mac(0)),
         mtu: conf.mtu().filter(|_| facts.bridge.is_none()),
-        up: true,
         ..Link::new(name, Kind::Bridge { vlan_filtering: conf.has_vlans() })
     };
     plan.share(Side::Host, new);
-    // Also on a bridge that is there: whoever made it may have been killed before this.
-    ignore_advertisements(plan, name, true);
+    // Also on one that is there but not up: whoever made it was killed before this.
+    if !facts.bridge.as_ref().is_some_and(Found::is_up) {
+        ignore_advertisements(plan, name, true);
+    }
     plan.share(
         Side::Host,
         Change { up: Some(true), promisc: Some(true).filter(|_| conf.promisc_mode), ..Change::of(name) },
