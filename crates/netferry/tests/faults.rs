@@ -40,6 +40,7 @@ fn table(functions: &str, calls: &str, fault: &str, least: u32) {
     let points = ended.stdout.trim().strip_prefix("points ").and_then(|count| count.parse::<u32>().ok());
     assert!(points.is_some_and(|points| points >= least), "{}\n{}", ended.stdout, ended.stderr);
     println!("{points:?} points of {calls}: {fault}");
+    lab::report::count("fault", points.unwrap_or_default() as usize, &format!("netferry, {calls}: {fault}"));
 }
 
 const RUN: &str =
