@@ -19,6 +19,7 @@ const OPERATIONS: &[&str] = &[
     "write",
     "close",
     "renameat2",
+    "linkat",
     "pwrite64",
     "ftruncate",
     "symlinkat",
@@ -107,7 +108,7 @@ fn each(verb: &str, fault: &str, check: impl Fn(&Node, &str, bool)) {
         }
     }
     println!("{verb} {fault}: {reached:?}");
-    for operation in ["flock", "statx", "read", "utimensat", if verb == "ADD" { "write" } else { "unlinkat" }] {
+    for operation in ["flock", "statx", "read", "utimensat", if verb == "ADD" { "linkat" } else { "unlinkat" }] {
         assert!(reached.contains(&operation), "{operation} was not hit: {reached:?}");
     }
 }

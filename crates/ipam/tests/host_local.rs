@@ -147,7 +147,7 @@ fn mistakes_and_del_in_spite_of_them() {
             "invalid range set 0: Network has host bits set. For a subnet mask of length 24 the network address is 10.1.2.0",
         ),
         (ranges(&["10.1.0.0/16", "fd00::/64", "10.1.9.0/24"]), "range set 0 overlaps with 2"),
-        (json!({"ranges": [[{"subnet": 7}]]}), "ipam.ranges[0][0].subnet: expected"),
+        (json!({"ranges": [[{"subnet": 7}]]}), "failed to load netconf: ipam.ranges[0][0].subnet: expected"),
     ] {
         let conf = dir.conf(ipam);
         let error = try_add(&conf, "c2", "").unwrap_err();

@@ -4,7 +4,7 @@
 //! ARP goes out in both forms, request and reply, as some hosts learn from one only, through a packet socket: closing
 //! one waits for a grace period of the kernel, 10 ms and more, so a detached child does that ([`crate::depart`]). An
 //! advertisement overrides and says that we are no router; it goes through a raw ICMPv6 socket, bound to the address
-//! itself, which must be usable. The calling thread's namespace is meant; the link must be up. Nobody acknowledges.
+//! itself, whether or not that is this namespace's yet. The calling thread's namespace is meant; the link must be up. Nobody acknowledges.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::os::fd::AsFd;
@@ -30,7 +30,7 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// Announces that `addresses` are at `mac`, out of the link `index`.
 ///
 /// # Errors
-/// `ENXIO` or `ENODEV` if there is no such link, `ENETDOWN` if it is down, `EADDRNOTAVAIL` if it has no such IPv6 address,
+/// `ENXIO` or `ENODEV` if there is no such link, `ENETDOWN` if it is down,
 /// `EAFNOSUPPORT` if `mac` is not an Ethernet address.
 pub fn announce(index: u32, mac: Mac, addresses: &[IpAddr]) -> Result<()> {
     let what = || format!("announce {} at {mac} on link {index}", list(addresses));
@@ -88,6 +88,7 @@ fn advertise(index: u32, mac: [u8; 6], ip: Ipv6Addr) -> rustix::io::Result<()> {
     let protocol = rustix::net::ipproto::ICMPV6;
     let socket = rustix::net::socket_with(AddressFamily::INET6, SocketType::RAW, SocketFlags::CLOEXEC, Some(protocol))?;
     sockopt::set_ipv6_multicast_hops(&socket, HOPS)?;
+    sockopt::set_ipv6_freebind(&socket, true)?;
     rustix::net::bind(&socket, &SocketAddrV6::new(ip, 0, 0, index))?;
     send_to(&socket, &advertisement(mac, ip), &SocketAddrV6::new(ALL_NODES, 0, 0, index))
 }

@@ -12,6 +12,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{Error, Result, sys};
 
+/// Mode 0600, and one in each namespace.
+const LOCKED: &str = "/proc/sys/net/ipv4/tcp_fastopen_key";
 /// `NSFS_MAGIC` of `linux/magic.h`: the filesystem of namespace files.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// `PROC_SUPER_MAGIC`: before Linux 3.19 namespace files were on procfs.
@@ -84,21 +86,6 @@ impl Netns {
         Ok(ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
     }
 
-    /// Locks the namespace against others that lock it, shared or alone, until this descriptor is closed. There is no
-    /// file to leave behind: the lock is on the namespace's own inode, which lives as long as somebody has it open.
-    ///
-    /// # Errors
-    /// What `flock(2)` says.
-    pub fn lock(&self, alone: bool) -> Result<()> {
-        let kind = if alone { FlockOperation::LockExclusive } else { FlockOperation::LockShared };
-        loop {
-            match rustix::fs::flock(&self.fd, kind) {
-                Err(rustix::io::Errno::INTR) => {}
-                outcome => return outcome.map_err(sys("lock the network namespace")),
-            }
-        }
-    }
-
     /// Runs `f` with the calling thread inside this namespace, and comes back to `home`.
     ///
     /// The process is aborted if it cannot come back: nothing that follows could be trusted.
@@ -120,5 +107,40 @@ impl Netns {
 impl AsFd for Netns {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// A lock of the network namespace that it was opened in, held until it is dropped.
+///
+/// It is an `flock(2)` on a sysctl of the namespace that root alone may open: no file is left behind, each namespace has
+/// its own, and nobody without rights can hold up those who have some, as with the namespace's own file, which anybody
+/// may open and lock.
+pub struct Lock {
+    fd: OwnedFd,
+}
+
+impl Lock {
+    /// Opens the calling thread's namespace for locking.
+    ///
+    /// # Errors
+    /// `ENOENT` if the kernel has no such sysctl (before 4.15, or without `/proc/sys`).
+    pub fn open() -> Result<Self> {
+        let fd = rustix::fs::open(LOCKED, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(sys(format_args!("open {LOCKED} to lock the network namespace")))?;
+        Ok(Self { fd })
+    }
+
+    /// Waits for the lock, alone or shared with others who share it; a second call changes from the one to the other.
+    ///
+    /// # Errors
+    /// What `flock(2)` says.
+    pub fn take(&self, alone: bool) -> Result<()> {
+        let kind = if alone { FlockOperation::LockExclusive } else { FlockOperation::LockShared };
+        loop {
+            match rustix::fs::flock(&self.fd, kind) {
+                Err(rustix::io::Errno::INTR) => {}
+                outcome => return outcome.map_err(sys("lock the network namespace")),
+            }
+        }
     }
 }

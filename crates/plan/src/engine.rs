@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link};
-use kernel::netns::Netns;
+use kernel::netns::{Lock, Netns};
 use kernel::{Family, Socket};
 
 use crate::apply::Done;
@@ -23,6 +23,7 @@ pub struct Engine {
     /// Elements with the owner's mark were found and deleted.
     pub(crate) had_marks: bool,
     links: Vec<Known>,
+    lock: Option<Lock>,
     /// What this engine made, for the undo.
     pub(crate) done: Vec<(Step, Done)>,
 }
@@ -52,6 +53,7 @@ impl Engine {
             lingers: false,
             had_marks: false,
             links: Vec::new(),
+            lock: None,
             done: Vec::new(),
         })
     }
@@ -122,17 +124,24 @@ impl Engine {
     }
 
     /// Keeps shared links from being removed while this engine counts on them: until it is dropped, [`Engine::alone`]
-    /// of others waits. The lock is on the host's namespace itself, so there is no file to leave behind.
+    /// of others waits.
     ///
     /// # Errors
     /// What `flock(2)` says.
-    pub fn share(&self) -> kernel::Result<()> {
-        self.host.netns.lock(false)
+    pub fn share(&mut self) -> kernel::Result<()> {
+        self.lock(false)
     }
 
     /// Waits until no other engine counts on shared links.
-    pub(crate) fn alone(&self) -> kernel::Result<()> {
-        self.host.netns.lock(true)
+    pub(crate) fn alone(&mut self) -> kernel::Result<()> {
+        self.lock(true)
+    }
+
+    fn lock(&mut self, alone: bool) -> kernel::Result<()> {
+        if self.lock.is_none() {
+            self.lock = Some(Lock::open()?);
+        }
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.take(alone))
     }
 
     pub(crate) fn take_nft(&mut self) -> Option<Socket> {

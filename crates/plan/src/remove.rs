@@ -14,7 +14,11 @@ impl Engine {
             if step.shared || unreachable || (goes_along && !matches!(step.op, Op::Link(_))) {
                 continue;
             }
-            errors.extend(self.unmake(step).err().filter(|error| !error.is_absent()));
+            let outcome = match &step.op {
+                Op::Link(op) => op.remove_either_end(self, step.side, step.shared),
+                _ => self.unmake(step),
+            };
+            errors.extend(outcome.err().filter(|error| !error.is_absent()));
         }
         errors
     }

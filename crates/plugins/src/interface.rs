@@ -43,6 +43,16 @@ impl<C> Call<'_, C> {
         self.request.env.command == Command::Del
     }
 
+    /// True if the plan is to be compared with what is there.
+    pub fn is_check(&self) -> bool {
+        self.request.env.command == Command::Check
+    }
+
+    /// The MTU that the links are to have; none for CHECK, since a plugin behind this one may have tuned it.
+    pub fn wanted_mtu(&self, configured: Option<u32>) -> Option<u32> {
+        configured.filter(|_| !self.is_check())
+    }
+
     /// True if another program made the host end: its hardware address, its alias and its rules are its own.
     pub fn is_foreign(&self) -> bool {
         self.host_ifname() != self.attachment.host_ifname()

@@ -82,7 +82,7 @@ impl InterfacePlugin for Ptp {
     }
 
     fn links(call: &Call<'_, Conf>, (): &()) -> Plan {
-        let (attachment, mtu) = (&call.attachment, call.conf.mtu());
+        let (attachment, mtu) = (&call.attachment, call.wanted_mtu(call.conf.mtu()));
         let host = call.host_ifname();
         let own = !call.is_foreign();
         let mac = call.container_mac().or(Some(attachment.mac(1)));
@@ -91,6 +91,7 @@ impl InterfacePlugin for Ptp {
             Side::Host,
             Link {
                 mac: Some(attachment.mac(0)).filter(|_| own),
+                alias: Some(attachment.alias()),
                 mtu,
                 up: true,
                 peer: Some(Peer { side: Side::Container, name: attachment.ifname.clone(), mac, mtu }),
@@ -118,7 +119,8 @@ impl InterfacePlugin for Ptp {
         let device = call.attachment.ifname.as_str();
         let host = call.host_ifname();
         let mut plan = Plan::new();
-        if !call.is_foreign() {
+        // Not for CHECK: a plugin behind this one may have tuned them.
+        if !call.is_check() {
             layer3::ipv6_sysctls(&mut plan, device, given, Detection::Off);
         }
         for ip in &given.ips {

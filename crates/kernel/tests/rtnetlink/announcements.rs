@@ -49,10 +49,10 @@ fn each_frame_arrives_once() {
         wait_until(|| {
             let mut frame = [0_u8; 256];
             while let Ok((length, _)) = rustix::net::recv(&capture, &mut frame[..], RecvFlags::empty()) {
-                // Ethernet type and, at the same offset, the operation of ARP; the type of ICMPv6 lies behind the header.
-                match (&frame[6..12] == mac.as_bytes(), &frame[12..14], length) {
-                    (true, [0x08, 0x06], 42) => kinds.push(u16::from(frame[21])),
-                    (true, [0x86, 0xdd], 86) => kinds.push(u16::from(frame[54])),
+                // The operation of ARP; the type of ICMPv6, whose last option is the address that it announces.
+                match (&frame[12..14], length) {
+                    ([0x08, 0x06], 42) if frame[6..12] == *mac.as_bytes() => kinds.push(u16::from(frame[21])),
+                    ([0x86, 0xdd], 86) if frame[80..86] == *mac.as_bytes() => kinds.push(u16::from(frame[54])),
                     _ => {}
                 }
             }
@@ -73,7 +73,7 @@ fn refusals_name_what_was_announced() {
         assert!(error.is_absent(), "{error}");
         assert!(error.what.starts_with("announce 10.0.0.2 at 02:fc:00:00:00:02"), "{error}");
         link::set(socket, index, "host0", &link::Change { up: Some(false), ..Default::default() }).unwrap();
-        assert_eq!(announce(index, mac, &addresses()).unwrap_err().errno, libc::ENETDOWN);
+        assert_eq!(announce(index, mac, &addresses()[..1]).unwrap_err().errno, libc::ENETDOWN);
         let infiniband = Mac::from_bytes(&[1; 20]).unwrap();
         assert_eq!(announce(index, infiniband, &addresses()).unwrap_err().errno, libc::EAFNOSUPPORT);
         announce(index, mac, &[]).unwrap();

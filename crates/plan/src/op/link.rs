@@ -31,6 +31,9 @@ pub struct Link {
     pub parent: Option<(Side, String)>,
     /// The other end.
     pub peer: Option<Peer>,
+    /// The alias that it will be given, by a step of its own: a link with another alias is not it, whatever its other end
+    /// is called.
+    pub alias: Option<String>,
 }
 
 /// The other end of a pair.
@@ -49,7 +52,17 @@ pub struct Peer {
 impl Link {
     /// A link of `kind` named `name`, everything else the kernel's choice.
     pub fn new(name: impl Into<String>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, mac: None, mtu: None, up: false, master: None, parent: None, peer: None }
+        Self {
+            name: name.into(),
+            kind,
+            mac: None,
+            mtu: None,
+            up: false,
+            master: None,
+            parent: None,
+            peer: None,
+            alias: None,
+        }
     }
 
     pub(crate) fn apply(&self, engine: &mut Engine, side: Side, shared: bool) -> Result<Done> {
@@ -209,17 +222,45 @@ impl Link {
         Ok(())
     }
 
-    /// Removes the link, found by its own name or by its other end's. A shared link stays while it has members.
+    /// Removes the link. A shared one stays while it has members.
     pub(crate) fn remove(&self, engine: &mut Engine, side: Side, shared: bool) -> kernel::Result<()> {
-        let mut place = (side, self.name.as_str());
-        let mut found = self.find(engine, place)?;
-        if found.is_none()
-            && let Some(peer) = self.peer.as_ref().filter(|peer| peer.side == Side::Host || engine.has_container())
-        {
-            place = (peer.side, peer.name.as_str());
-            found = self.find(engine, place)?;
+        match self.find(engine, side, &self.name)? {
+            Some(found) => self.depart(engine, side, shared, (side, &self.name, found.index)),
+            None => Ok(()),
         }
-        let Some(index) = found else { return Ok(()) };
+    }
+
+    /// Removes the link, found by its own name or, if another program has chosen that, by its other end's.
+    pub(crate) fn remove_either_end(&self, engine: &mut Engine, side: Side, shared: bool) -> kernel::Result<()> {
+        if let Some(found) = self.find(engine, side, &self.name)? {
+            return self.depart(engine, side, shared, (side, &self.name, found.index));
+        }
+        let Some(peer) = self.peer.as_ref().filter(|peer| peer.side == Side::Host || engine.has_container()) else {
+            return Ok(());
+        };
+        match self.find(engine, peer.side, &peer.name)? {
+            Some(found) if self.is_end(engine, side, &found)? => {
+                self.depart(engine, side, shared, (peer.side, &peer.name, found.index))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// False if the link that `end` is the other end of is marked as somebody else's.
+    fn is_end(&self, engine: &mut Engine, side: Side, end: &Found) -> kernel::Result<bool> {
+        let Some(index) = end.peer else { return Ok(true) };
+        let other = link::get_by_index(engine.socket(side)?, index)?;
+        let alias = other.filter(|other| other.peer == Some(end.index)).and_then(|other| other.alias);
+        Ok(alias.is_none() || alias == self.alias)
+    }
+
+    fn depart(
+        &self,
+        engine: &mut Engine,
+        side: Side,
+        shared: bool,
+        (place, name, index): (Side, &str, u32),
+    ) -> kernel::Result<()> {
         if shared {
             engine.alone()?;
             if !link::list(engine.socket(side)?, Some(index))?.is_empty() {
@@ -230,12 +271,12 @@ impl Link {
             engine.forget(peer.side, &peer.name);
         }
         engine.forget(side, &self.name);
-        engine.depart(place.0, index, place.1)
+        engine.depart(place, index, name)
     }
 
-    fn find(&self, engine: &mut Engine, (side, name): (Side, &str)) -> kernel::Result<Option<u32>> {
+    fn find(&self, engine: &mut Engine, side: Side, name: &str) -> kernel::Result<Option<Found>> {
         engine.forget(side, name);
-        Ok(engine.link(side, name)?.filter(|link| link.kind.name() == self.kind.name()).map(|link| link.index))
+        Ok(engine.link(side, name)?.filter(|link| link.kind.name() == self.kind.name()).cloned())
     }
 
     fn differs(&self, what: &str, wanted: impl fmt::Display, found: impl fmt::Display) -> Difference {

@@ -79,10 +79,16 @@ impl InterfacePlugin for Bridge {
             Side::Host,
             Link {
                 mac: Some(attachment.mac(0)).filter(|_| own),
-                mtu: conf.mtu(),
+                alias: Some(attachment.alias()),
+                mtu: call.wanted_mtu(conf.mtu()),
                 up: true,
                 master: Some(conf.bridge().to_owned()),
-                peer: Some(Peer { side: Side::Container, name: attachment.ifname.clone(), mac, mtu: conf.mtu() }),
+                peer: Some(Peer {
+                    side: Side::Container,
+                    name: attachment.ifname.clone(),
+                    mac,
+                    mtu: call.wanted_mtu(conf.mtu()),
+                }),
                 ..Link::new(&host, Kind::Veth)
             },
         );
@@ -118,7 +124,8 @@ impl InterfacePlugin for Bridge {
             return plan;
         }
         let detection = if conf.enabledad { Detection::Enhanced } else { Detection::Off };
-        if !call.is_foreign() {
+        // Not for CHECK: a plugin behind this one may have tuned them.
+        if !call.is_check() {
             layer3::ipv6_sysctls(&mut plan, device, given, detection);
         }
         for ip in &given.ips {
