@@ -53,11 +53,19 @@ impl Attachment {
         format!("veth{}", &self.hex()[..11])
     }
 
-    /// The hardware address of the host end (0) or the container's (1): the same whenever the attachment is made again,
-    /// and known before the kernel has been asked.
-    pub fn mac(&self, end: usize) -> Mac {
+    /// The hardware address of the container's end where no address says another: the same whenever the attachment is made
+    /// again, and known before the kernel has been asked.
+    pub fn mac(&self) -> Mac {
         let mut bytes = [0; 6];
-        bytes.copy_from_slice(&self.hash[16 + 8 * end..][..6]);
+        bytes.copy_from_slice(&self.hash[24..30]);
+        Mac::local(&bytes)
+    }
+
+    /// The hardware address of the host end: the highest there is in its first byte, since a bridge without an address of
+    /// its own takes the lowest of its ports', and would change it with ours.
+    pub fn host_mac(&self) -> Mac {
+        let mut bytes = [0xfe; 6];
+        bytes[1..].copy_from_slice(&self.hash[17..22]);
         Mac::local(&bytes)
     }
 
@@ -118,7 +126,7 @@ mod tests {
         assert_eq!(attachment.alias(), "netferry:net/0123abcd/eth0");
         assert_eq!(Attachment::from_alias(&attachment.alias()), Some(attachment.clone()));
         assert_eq!(attachment.mark(), "net/0123abcd/eth0");
-        assert_ne!(attachment.mac(0), attachment.mac(1));
+        assert_ne!(attachment.host_mac(), attachment.mac());
     }
 
     #[test]
@@ -147,7 +155,7 @@ mod tests {
             let name = attachment.host_ifname();
             assert!(name.len() <= 15 && cni::env::validate_ifname(&name).is_ok(), "{name}");
             assert!(attachment.mark().len() <= 127 && attachment.alias().len() <= LONGEST_ALIAS);
-            let first = attachment.mac(0).as_bytes()[0];
+            let first = attachment.mac().as_bytes()[0];
             assert_eq!(first & 3, 2, "unicast, and administered locally");
             assert_eq!(Attachment::new(&network, &id, &ifname), attachment, "the same whenever it is asked");
         }

@@ -85,12 +85,12 @@ impl InterfacePlugin for Ptp {
         let (attachment, mtu) = (&call.attachment, call.wanted_mtu(call.conf.mtu()));
         let host = call.host_ifname();
         let own = !call.is_foreign();
-        let mac = call.container_mac().or(Some(attachment.mac(1)));
+        let mac = call.container_mac().or(Some(attachment.mac()));
         let mut plan = Plan::new();
         plan.own(
             Side::Host,
             Link {
-                mac: Some(attachment.mac(0)).filter(|_| own),
+                mac: Some(attachment.host_mac()).filter(|_| own),
                 alias: Some(attachment.alias()),
                 mtu,
                 up: true,
@@ -150,7 +150,10 @@ impl InterfacePlugin for Ptp {
     }
 
     fn mac(call: &Call<'_, Conf>, side: Side, _: &str, _: &AddResult) -> Option<Mac> {
-        Some(call.attachment.mac(usize::from(side == Side::Container)))
+        Some(match side {
+            Side::Host => call.attachment.host_mac(),
+            Side::Container => call.attachment.mac(),
+        })
     }
 
     fn after_del(call: &Call<'_, Conf>, engine: &mut Engine) -> Vec<Error> {

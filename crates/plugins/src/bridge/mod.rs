@@ -78,7 +78,7 @@ impl InterfacePlugin for Bridge {
         plan.own(
             Side::Host,
             Link {
-                mac: Some(attachment.mac(0)).filter(|_| own),
+                mac: Some(attachment.host_mac()).filter(|_| own),
                 alias: Some(attachment.alias()),
                 mtu: call.wanted_mtu(conf.mtu()),
                 up: true,
@@ -159,7 +159,7 @@ impl InterfacePlugin for Bridge {
     fn mac(call: &Call<'_, Conf>, side: Side, name: &str, given: &AddResult) -> Option<Mac> {
         match side {
             Side::Container => Some(container_mac(call, given)),
-            Side::Host if name == call.host_ifname() => Some(call.attachment.mac(0)),
+            Side::Host if name == call.host_ifname() => Some(call.attachment.host_mac()),
             Side::Host => None,
         }
     }
@@ -186,7 +186,7 @@ fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
     let name = conf.bridge();
     let new = Link {
         // An address of its own: without one a bridge takes the lowest of its ports' and changes it as they come and go.
-        mac: facts.bridge.is_none().then(|| crate::attachment::Attachment::new(name, "bridge", "").mac(0)),
+        mac: facts.bridge.is_none().then(|| crate::attachment::Attachment::new(name, "bridge", "").mac()),
         mtu: conf.mtu().filter(|_| facts.bridge.is_none()),
         ..Link::new(name, Kind::Bridge { vlan_filtering: conf.has_vlans() })
     };
@@ -230,13 +230,13 @@ fn given_mac(call: &Call<'_, Conf>) -> Option<Mac> {
 
 /// The container end's hardware address while its addresses are not known.
 fn first_mac(call: &Call<'_, Conf>) -> Mac {
-    given_mac(call).unwrap_or_else(|| call.attachment.mac(1))
+    given_mac(call).unwrap_or_else(|| call.attachment.mac())
 }
 
 /// The container end's hardware address: what was asked for, or what belongs to its first address.
 fn container_mac(call: &Call<'_, Conf>, given: &AddResult) -> Mac {
     let of_address = || given.ips.first().map(|ip| call.attachment.mac_of(ip.address.addr()));
-    given_mac(call).or_else(of_address).unwrap_or_else(|| call.attachment.mac(1))
+    given_mac(call).or_else(of_address).unwrap_or_else(|| call.attachment.mac())
 }
 
 /// The addresses that neighbours may remember at another hardware address.
