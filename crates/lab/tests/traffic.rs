@@ -1,6 +1,8 @@
 //! What a container is for: it reaches its gateway and its neighbours in both families and every protocol as soon as ADD
 //! returns, and so does one that is given somebody else's address.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use lab::{Attachment, Container, Node, Plugins, packets};
 use serde_json::{Value, json};
 use std::net::IpAddr;
