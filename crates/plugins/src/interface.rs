@@ -43,6 +43,11 @@ impl<C> Call<'_, C> {
         self.request.env.command == Command::Del
     }
 
+    /// True if the plan is to be made.
+    pub fn is_add(&self) -> bool {
+        self.request.env.command == Command::Add
+    }
+
     /// True if the plan is to be compared with what is there.
     pub fn is_check(&self) -> bool {
         self.request.env.command == Command::Check

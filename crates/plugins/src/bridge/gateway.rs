@@ -96,7 +96,9 @@ pub fn plan(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult, plan: &mut 
         vlan_device(conf, &device, plan);
     }
     let wanted = addresses(given);
-    for address in wanted.clone() {
+    // On the node's second ADD they are there, and nothing has to be asked of the kernel again.
+    let is_there = |address: &Address| facts.addresses.iter().any(|found| is_whole(found, address));
+    for address in wanted.iter().filter(|address| !(call.is_add() && is_there(address))).cloned() {
         let replaces = conf.force_address.then(|| conflicting(&facts.addresses, &address, &wanted)).flatten().cloned();
         plan.share(Side::Host, op::Address { device: device.clone(), address, replaces });
     }
@@ -123,6 +125,11 @@ fn addresses(given: &AddResult) -> Vec<Address> {
     addresses
 }
 
+/// True if `found` is `wanted`, and nobody else's.
+fn is_whole(found: &Address, wanted: &Address) -> bool {
+    found.local == wanted.local && found.peer.is_none() && found.flags & address::flags::DADFAILED == 0
+}
+
 /// An address that the gateway interface cannot keep beside `wanted`: any other IPv4 address, an IPv6 address of an
 /// overlapping subnet. An equal one is no conflict, nor is another gateway of the same plan.
 fn conflicting<'a>(found: &'a [Address], wanted: &Address, all: &[Address]) -> Option<&'a Address> {
@@ -147,7 +154,7 @@ fn vlan_device(conf: &Conf, device: &str, plan: &mut Plan) {
             ..Link::new(&port, Kind::Veth)
         },
     );
-    ignore_advertisements(plan, device, true);
+    ignore_advertisements(plan, device);
     if let Ok(id) = u16::try_from(conf.vlan) {
         let vlan = |id, own| kernel::netlink::port_vlan::PortVlan { id, pvid: own, untagged: own };
         if id != 1 {

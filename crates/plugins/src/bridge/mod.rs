@@ -101,7 +101,7 @@ impl InterfacePlugin for Bridge {
                 ..Change::of(&host)
             },
         );
-        ignore_advertisements(&mut plan, &host, false);
+        // The port itself needs no `accept_ra`: the bridge takes every frame before IPv6 sees one.
         vlans(call, &host, &mut plan);
         plan
     }
@@ -193,7 +193,7 @@ fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
     plan.share(Side::Host, new);
     // Also on one that is there but not up: whoever made it was killed before this.
     if !facts.bridge.as_ref().is_some_and(Found::is_up) {
-        ignore_advertisements(plan, name, true);
+        ignore_advertisements(plan, name);
     }
     plan.share(
         Side::Host,
@@ -202,11 +202,10 @@ fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
 }
 
 /// A router's advertisement in a container network is nothing that the node should configure itself by.
-fn ignore_advertisements(plan: &mut Plan, device: &str, shared: bool) {
+fn ignore_advertisements(plan: &mut Plan, device: &str) {
     let settings = vec![(sysctl::interface("ipv6", device, "accept_ra"), "0".to_owned())];
     // Optional: a kernel without IPv6 has no such key.
-    let sysctl = Sysctl { device: Some(device.to_owned()), settings, optional: true };
-    if shared { plan.share(Side::Host, sysctl) } else { plan.own(Side::Host, sysctl) }
+    plan.share(Side::Host, Sysctl { device: Some(device.to_owned()), settings, optional: true });
 }
 
 fn vlans(call: &Call<'_, Conf>, port: &str, plan: &mut Plan) {
