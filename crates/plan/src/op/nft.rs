@@ -163,9 +163,11 @@ impl Nft {
                 return Ok(());
             }
             // Under a stream of other changes the empty table is left for whoever is the next to be the last.
-            match self.removal(socket, own, attempt < TRIES)?.commit(socket) {
+            let (transaction, used) = self.removal(socket, own, attempt < TRIES)?;
+            match transaction.commit(socket) {
                 Err(error) if [ENOENT, EBUSY, ERESTART].contains(&error.errno) => {}
                 outcome => {
+                    let outcome = outcome.and_then(|()| self.tidy(socket, &used));
                     engine.nft_has_deleted();
                     engine.had_marks = true;
                     return outcome;
@@ -199,7 +201,14 @@ impl Nft {
 
     /// The transaction that deletes `own`, the chains that nothing leads to any more, and the table with its last such
     /// chain if `whole`. The kernel refuses to delete a chain (`EBUSY`) that somebody has come to use since this look.
-    fn removal(&self, socket: &mut Socket, own: Vec<(&Set, Element)>, whole: bool) -> kernel::Result<Transaction> {
+    ///
+    /// With it come the chains that others still lead to.
+    fn removal(
+        &self,
+        socket: &mut Socket,
+        own: Vec<(&Set, Element)>,
+        whole: bool,
+    ) -> kernel::Result<(Transaction, Vec<String>)> {
         let generation = query::generation(socket)?;
         let mut targets: Vec<String> =
             own.iter().filter_map(|(_, element)| target(element)).map(str::to_owned).collect();
@@ -208,17 +217,30 @@ impl Nft {
         for (set, element) in own {
             transaction.delete_elements(&self.table, set, vec![Element { data: None, comment: None, ..element }]);
         }
-        let mut unused = Vec::new();
+        let (mut unused, mut used) = (Vec::new(), Vec::new());
         for same in targets.chunk_by(|one, other| one == other) {
             let [chain, ..] = same else { continue };
-            let rules = query::rules(socket, &self.table, chain)?.len();
-            if nft::chain_users(socket, &self.table, chain)? == Some((rules + same.len()) as u32) {
-                unused.push(chain);
+            let rules = query::rules(socket, &self.table, chain)?.len() as u32;
+            if nft::chain_users(socket, &self.table, chain)? == Some(rules + same.len() as u32) {
+                unused.push(chain.clone());
+            } else {
+                used.push(chain.clone());
             }
         }
+        Ok((self.without(socket, transaction, &unused, whole.then_some(generation))?, used))
+    }
+
+    /// `transaction`, and the deletion of the chains `unused`; or instead of both that of the table, if it would be empty
+    /// and is still as it was at `generation`.
+    fn without(
+        &self,
+        socket: &mut Socket,
+        mut transaction: Transaction,
+        unused: &[String],
+        generation: Option<u32>,
+    ) -> kernel::Result<Transaction> {
         let skeleton = self.sets.len() + self.chains.len().saturating_sub(1);
-        if whole
-            && !unused.is_empty()
+        if let Some(generation) = generation.filter(|_| !unused.is_empty())
             && nft::table_users(socket, &self.table)? == Some((skeleton + unused.len()) as u32)
         {
             // Deleting a table asks nobody, so nobody may have come to use it between this look and the commit.
@@ -230,6 +252,37 @@ impl Nft {
             transaction.push(Change::DeleteChain { table: self.table.clone(), chain: chain.clone() });
         }
         Ok(transaction)
+    }
+
+    /// Looks again at the chains that others led to before the own elements were gone, and at the table: of several that
+    /// remove theirs at the same time each sees the others', and only the last of them sees that nobody is left.
+    fn tidy(&self, socket: &mut Socket, used: &[String]) -> kernel::Result<()> {
+        let skeleton = self.sets.len() + self.chains.len().saturating_sub(1);
+        for _ in 0..TRIES {
+            let generation = query::generation(socket)?;
+            let mut unused = Vec::new();
+            for chain in used {
+                let rules = query::rules(socket, &self.table, chain)?.len() as u32;
+                if nft::chain_users(socket, &self.table, chain)? == Some(rules) {
+                    unused.push(chain.clone());
+                }
+            }
+            let is_empty = unused.is_empty() && nft::table_users(socket, &self.table)? == Some(skeleton as u32);
+            let mut transaction = Transaction::new();
+            if is_empty {
+                transaction.at_generation(generation).push(Change::DeleteTable { table: self.table.clone() });
+            } else if unused.is_empty() {
+                return Ok(());
+            } else {
+                transaction = self.without(socket, transaction, &unused, Some(generation))?;
+            }
+            match transaction.commit(socket) {
+                Err(error) if [ENOENT, EBUSY, ERESTART].contains(&error.errno) => {}
+                outcome => return outcome,
+            }
+        }
+        // Somebody keeps changing the ruleset: the next to be the last will see to it.
+        Ok(())
     }
 }
 
