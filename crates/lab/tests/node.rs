@@ -79,8 +79,14 @@ fn nothing_outlives_a_node() {
     let sleeper = node.processes();
     assert_eq!(sleeper.len(), 1);
     drop((node, container));
-    let state = std::fs::read_to_string(format!("/proc/{}/stat", sleeper[0])).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z ") || state.contains(") X "), "{state}");
+    // Killed is not ended: the signal is pending until the process is given a processor.
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", sleeper[0])).unwrap_or_default();
+    let ended = |state: &str| state.is_empty() || state.contains(") Z ") || state.contains(") X ");
+    let end = Instant::now() + Duration::from_secs(5);
+    while !ended(&state()) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(ended(&state()), "{}", state());
 }
 
 /// Runs itself as a victim that makes a node and is killed while it has it.
