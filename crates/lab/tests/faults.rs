@@ -39,6 +39,7 @@ fn bridge() {
 }
 
 #[test]
+#[ignore = "needs a kernel that filters VLANs on bridges, and strace there: not run anywhere yet"]
 fn bridge_with_vlan() {
     let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "isGateway": true, "vlan": 7,
         "ipam": {"type": "host-local", "subnet": "10.21.0.0/24"}});
