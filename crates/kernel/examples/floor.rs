@@ -52,7 +52,7 @@ fn loopback(netns: &str, up: bool) -> Outcome {
 fn remove(name: &str) -> Outcome {
     let mut socket = Socket::open(Family::Route)?;
     let found = link::get(&mut socket, name)?.ok_or("no such link")?;
-    Ok(depart::remove(&mut socket, found.index, name, &[])?)
+    Ok(depart::remove(&mut socket, found.index, name, None)?)
 }
 
 fn attach(netns: &str, name: &str, bridge: Option<&str>, addresses: &[(IpNet, IpAddr)]) -> Outcome {

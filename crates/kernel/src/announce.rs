@@ -79,7 +79,7 @@ fn broadcast(index: u32, packets: &[Vec<u8>]) -> rustix::io::Result<()> {
     let link = link(index);
     let sent = packets.iter().try_for_each(|packet| send_to(&socket, packet, &link));
     // Without a child the close is ours, and waits: slower, but right.
-    let _ = depart::let_go(&[socket.as_fd()]);
+    let _ = depart::let_go(socket.as_fd());
     sent
 }
 

@@ -65,7 +65,7 @@ fn it_returns_before_the_answer_and_the_name_is_free_at_once() {
         let mut early = 0;
         for _ in 0..60 {
             let made = veth(socket, Some(&elsewhere));
-            depart::remove(socket, made.index, "here", &[]).unwrap();
+            depart::remove(socket, made.index, "here", None).unwrap();
             early += usize::from(!children().is_empty());
             assert!(absent(socket, "here"), "unlisted");
             assert!(link::get_by_index(socket, made.index).unwrap().is_none());
@@ -78,17 +78,17 @@ fn it_returns_before_the_answer_and_the_name_is_free_at_once() {
 #[test]
 fn refusals_are_reported_in_the_words_of_the_kernel() {
     in_netns(|socket| {
-        let error = depart::remove(socket, 4711, "gone", &[]).unwrap_err();
+        let error = depart::remove(socket, 4711, "gone", None).unwrap_err();
         assert_eq!(error.to_string(), "delete link gone: No such device");
         assert!(error.is_absent());
         let lo = link::get(socket, "lo").unwrap().unwrap();
-        let error = depart::remove(socket, lo.index, "lo", &[]).unwrap_err();
+        let error = depart::remove(socket, lo.index, "lo", None).unwrap_err();
         assert_eq!(error, Error::new("delete link lo", 95), "EOPNOTSUPP");
         let made = veth(socket, None);
         let mut sets = capabilities(None).unwrap();
         sets.effective.remove(CapabilitySet::NET_ADMIN);
         set_capabilities(None, sets).unwrap();
-        let error = depart::remove(socket, made.index, "here", &[]).unwrap_err();
+        let error = depart::remove(socket, made.index, "here", None).unwrap_err();
         assert_eq!(error.to_string(), "delete link here: Operation not permitted");
         assert!(!absent(socket, "here"));
     });
@@ -97,7 +97,7 @@ fn refusals_are_reported_in_the_words_of_the_kernel() {
 /// What a copy of this program does in place of the test.
 fn victim(index: &str) {
     let mut socket = Socket::open(Family::Route).unwrap();
-    depart::remove(&mut socket, index.parse().unwrap(), "here", &[]).unwrap();
+    depart::remove(&mut socket, index.parse().unwrap(), "here", None).unwrap();
     assert!(absent(&mut socket, "here"));
 }
 
@@ -161,7 +161,7 @@ fn a_child_that_is_killed_at_any_moment_changes_nothing() {
             });
             for _ in 0..60 {
                 let made = veth(socket, None);
-                depart::remove(socket, made.index, "here", &[]).unwrap();
+                depart::remove(socket, made.index, "here", None).unwrap();
                 assert!(absent(socket, "here") && absent(socket, "there"));
             }
             done.store(true, Ordering::Relaxed);
@@ -193,7 +193,7 @@ fn a_storm_of_announcements_drowns_nothing() {
             }
             for _ in 0..30 {
                 let made = veth(socket, None);
-                depart::remove(socket, made.index, "here", &[]).unwrap();
+                depart::remove(socket, made.index, "here", None).unwrap();
                 assert!(absent(socket, "here") && absent(socket, "there"));
             }
             done.store(true, Ordering::Relaxed);
@@ -212,7 +212,7 @@ fn the_child_holds_no_lock_and_no_pipe_of_the_caller() {
             flock(&lock, FlockOperation::LockExclusive).unwrap();
             let (mut reader, writer) = std::io::pipe().unwrap();
             let made = veth(socket, None);
-            depart::remove(socket, made.index, "here", &[]).unwrap();
+            depart::remove(socket, made.index, "here", None).unwrap();
             drop((lock, writer));
             // Children of other tests of this process hold them for the moment until they close what is not theirs.
             flock(&other, FlockOperation::LockExclusive).unwrap();
@@ -236,11 +236,33 @@ fn the_close_of_an_nfnetlink_socket_is_the_childs() {
             let mut transaction = Transaction::new();
             transaction.push(nft::Change::DeleteTable { table });
             transaction.commit(&mut socket).unwrap();
-            depart::let_go(&[socket.as_fd()]).unwrap();
+            depart::let_go_nft(&socket).unwrap();
             drop(socket);
             early += usize::from(!children().is_empty());
         }
         assert!(early > 10, "the child was still closing in {early} rounds of 20");
+    });
+}
+
+/// Transactions wait for a close that waits, so there is one time for all of them.
+#[test]
+fn nfnetlink_sockets_are_closed_on_the_beat() {
+    let seconds = || rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec;
+    in_netns(move |socket| {
+        let made = veth(socket, None);
+        let before = seconds();
+        let [one, other] = [(); 2].map(|()| Socket::open(Family::Netfilter).unwrap());
+        depart::remove(socket, made.index, "here", Some(&one)).unwrap();
+        depart::let_go_nft(&other).unwrap();
+        let start = Instant::now();
+        while children().len() == 2 && start.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(seconds() > before, "one of them has ended before a second was full");
+        while !children().is_empty() && start.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(children(), Vec::new(), "after {:?}", start.elapsed());
     });
 }
 
@@ -250,7 +272,7 @@ fn a_caller_that_lives_on_keeps_no_more_than_the_last_zombie() {
         let listed = || std::fs::read_to_string("/proc/thread-self/children").unwrap().split_whitespace().count();
         for _ in 0..10 {
             let made = veth(socket, None);
-            depart::remove(socket, made.index, "here", &[]).unwrap();
+            depart::remove(socket, made.index, "here", None).unwrap();
             let start = Instant::now();
             while !children().is_empty() && start.elapsed() < Duration::from_secs(5) {
                 thread::sleep(Duration::from_millis(1));

@@ -46,7 +46,7 @@ impl Engine {
     pub fn close(self) {
         if let Some(nft) = self.lingering() {
             // Without a child the close is ours, and waits: slower, but right.
-            let _ = kernel::depart::let_go(&[std::os::fd::AsFd::as_fd(nft)]);
+            let _ = kernel::depart::let_go_nft(nft);
         }
     }
 }

@@ -27,13 +27,21 @@ impl Arena {
     fn take(layout: Layout) -> Option<*mut u8> {
         let mut used = USED.load(Ordering::Relaxed);
         loop {
-            let start = used.checked_next_multiple_of(layout.align())?;
+            let start = used.checked_add(layout.align() - 1)? & !(layout.align() - 1);
             let end = start.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
             match USED.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(BLOCK.0.get().cast::<u8>().wrapping_add(start)),
                 Err(now) => used = now,
             }
         }
+    }
+
+    /// Gives the last part that was taken another size, in its place; false if another came after it.
+    fn resize(pointer: *mut u8, old: usize, new: usize) -> bool {
+        let start = pointer.addr() - BLOCK.0.get().addr();
+        start.checked_add(new).is_some_and(|end| {
+            end <= SIZE && USED.compare_exchange(start + old, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        })
     }
 
     fn owns(pointer: *const u8) -> bool {
@@ -56,5 +64,23 @@ unsafe impl GlobalAlloc for Arena {
             // SAFETY: what is not of the block came from the system, with this layout.
             unsafe { System.dealloc(pointer, layout) }
         }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !Self::owns(pointer) {
+            // SAFETY: what is not of the block came from the system, with this layout.
+            return unsafe { System.realloc(pointer, layout, size) };
+        }
+        // What grows is mostly what was made last.
+        if Self::resize(pointer, layout.size(), size) {
+            return pointer;
+        }
+        // SAFETY: the caller's contract: the size is not zero, and does not overflow when rounded up to the alignment.
+        let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !moved.is_null() {
+            // SAFETY: both are of at least this size, and disjoint: the new one was taken just now.
+            unsafe { std::ptr::copy_nonoverlapping(pointer, moved, layout.size().min(size)) };
+        }
+        moved
     }
 }

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha512};
 
 /// What the aliases of our links begin with.
 const ALIAS: &str = "netferry:";
+/// `IFNAMSIZ` less the terminating zero.
+const LONGEST_NAME: usize = 15;
 /// nft reads comments of at most 127 bytes.
 const LONGEST_MARK: usize = 120;
 /// `IFALIASZ` less the terminating zero.
@@ -50,7 +52,9 @@ impl Attachment {
 
     /// The host end's name: `veth`, as everything on a node expects, and 44 bits of the hash: the longest that fits.
     pub fn host_ifname(&self) -> String {
-        format!("veth{}", &self.hex()[..11])
+        let mut name = format!("veth{}", hex(&self.hash[..6]));
+        name.truncate(LONGEST_NAME);
+        name
     }
 
     /// The hardware address of the container's end where no address says another: the same whenever the attachment is made
@@ -82,13 +86,13 @@ impl Attachment {
     /// fit. A slash is in none of the three names but, behind the last one, the interface's, where it is refused too.
     pub fn mark(&self) -> String {
         let plain = format!("{}/{}/{}", self.network, self.container_id, self.ifname);
-        if plain.len() <= LONGEST_MARK { plain } else { format!("#{}", &self.hex()[..32]) }
+        if plain.len() <= LONGEST_MARK { plain } else { format!("#{}", hex(&self.hash[..16])) }
     }
 
     /// The alias of links.
     pub fn alias(&self) -> String {
         let plain = format!("{ALIAS}{}/{}/{}", self.network, self.container_id, self.ifname);
-        if plain.len() <= LONGEST_ALIAS { plain } else { format!("{ALIAS}#{}", &self.hex()[..32]) }
+        if plain.len() <= LONGEST_ALIAS { plain } else { format!("{ALIAS}#{}", hex(&self.hash[..16])) }
     }
 
     /// Reads an alias back; `None` if it is not ours, or only a hash.
@@ -104,15 +108,12 @@ impl Attachment {
             _ => None,
         }
     }
-
-    fn hex(&self) -> String {
-        hex(&self.hash)
-    }
 }
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 #[cfg(test)]

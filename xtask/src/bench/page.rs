@@ -50,8 +50,8 @@ Written by `cargo xtask bench`; do not edit. {machine}.
 ## What a call asks of the kernel
 
 {counts}
-A program is a successful execve(2), the plugin's own included; a child is a process it forks. netferry's DEL forks one
-child without exec, which waits for the kernel's grace periods after the call has returned.
+A program is a successful execve(2), the plugin's own included; a child is a process it starts. netferry's DEL starts
+one without exec, which waits for the kernel's grace periods after the call has returned.
 ",
         caution(results),
         judged.len() - missed,

@@ -5,7 +5,7 @@ use std::fmt;
 use netlink_bindings::rt_link::{Ifinfomsg, PushLinkAttrs};
 use netlink_bindings::utils::{IterableChunks, finalize_nested_header, push_nested_header};
 
-use super::link::{IFLA_LINKINFO, NewPeer, common, push_bytes};
+use super::link::{IFLA_LINKINFO, NewPeer, common, one_queue, push_bytes};
 
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -170,7 +170,8 @@ impl Kind {
                 if let Some(peer) = peer {
                     let nested = push_nested_header(buffer, VETH_INFO_PEER);
                     buffer.extend_from_slice(Ifinfomsg::new().as_slice());
-                    drop(common(PushLinkAttrs::new(&mut *buffer), peer.name, peer.mac, peer.mtu, peer.netns));
+                    let end = common(PushLinkAttrs::new(&mut *buffer), peer.name, peer.mac, peer.mtu, peer.netns);
+                    drop(one_queue(end));
                     finalize_nested_header(buffer, nested);
                 }
             }

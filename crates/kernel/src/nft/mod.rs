@@ -5,8 +5,8 @@
 //! a dump, so that its cost does not grow with what else is there. Every object prints as the nft command that makes
 //! it. Rules are the very bytecode that nft emits, or `nft list ruleset` could not print them.
 //!
-//! Closing the socket after something was deleted blocks for a grace period of the kernel (8-24 ms): one that is in a
-//! hurry lets a detached child hold the last descriptor.
+//! Closing the socket after something was deleted blocks for a grace period of the kernel (8-24 ms), and all transactions
+//! with it: one that is in a hurry lets a detached child hold the last descriptor ([`crate::depart`]).
 //! Kernel: `net/netfilter/nf_tables_api.c`; bytecode: `nft --debug=netlink`.
 
 mod chain;

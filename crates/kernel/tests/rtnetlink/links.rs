@@ -48,6 +48,7 @@ fn veth_across_namespaces() {
         assert_eq!((&shown["mtu"], &shown["address"]), (&1400.into(), &"02:fc:00:00:00:01".into()));
         assert_eq!(shown["linkinfo"]["info_kind"], host.kind.name());
         assert_eq!(shown["link_index"], peer.index);
+        assert_eq!((&shown["num_tx_queues"], &shown["num_rx_queues"]), (&1.into(), &1.into()));
 
         link::remove(socket, host.index, "veth1").unwrap();
         assert_eq!(link::get(socket, "veth1").unwrap(), None);

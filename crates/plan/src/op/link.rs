@@ -292,10 +292,7 @@ impl Engine {
         let nft = self.take_nft();
         let mut socket = self.take_socket(side);
         let outcome = match &mut socket {
-            Some(socket) => {
-                let held: Vec<_> = nft.iter().map(AsFd::as_fd).collect();
-                self.inside(side, || depart::remove(socket, index, name, &held))
-            }
+            Some(socket) => self.inside(side, || depart::remove(socket, index, name, nft.as_ref())),
             None => Ok(()),
         };
         self.put_back(side, socket, nft);
