@@ -8,7 +8,8 @@
 //!
 //! Closing an nfnetlink socket blocks for the same reason while anything that anybody has deleted is still to be freed,
 //! and it does so under the mutex that every transaction of the namespace needs (`nft_rcv_nl_event`). So a child holds
-//! the last descriptor of those as well, and closes it on the [beat](BEAT): all children at once, one wait for all.
+//! the last descriptor of those as well, and closes it on the [beat](BEAT): all children at once, one wait for all. Until
+//! then it [marks](Lock::mark) the namespace if it has deleted something, so that who has not knows what a close costs.
 //!
 //! The child makes nothing but system calls, in the memory of its parent; if there can be none, or it is killed, the caller
 //! removes the link itself, and waits.
@@ -24,6 +25,7 @@ use rustix::time::ClockId;
 
 use crate::error::{Error, Result, sys};
 use crate::netlink::{Family, Socket, link, socket};
+use crate::netns::Lock;
 
 /// How long to wait for an announcement before looking for oneself: announcements can be lost under load (`ENOBUFS`).
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -44,8 +46,8 @@ const STACK: usize = 64 << 10;
 struct Errand {
     /// The request to send, if any.
     message: Option<Vec<u8>>,
-    /// Descriptors that it keeps to its end, in order; one alone stands here twice.
-    kept: [RawFd; 2],
+    /// Descriptors that it keeps to its end, in order.
+    kept: Vec<RawFd>,
     /// The one of them that the answer goes to.
     report: RawFd,
     /// When to close them, on `CLOCK_MONOTONIC`; at once if unset.
@@ -58,12 +60,20 @@ struct Errand {
 /// Children that may not have ended yet: a caller that lives on takes note of their ends when it makes the next.
 static CHILDREN: Mutex<Vec<(libc::pid_t, Arc<Errand>)>> = Mutex::new(Vec::new());
 
-/// Removes link `index` and returns when the kernel announces that it is gone. `nft` is an nfnetlink socket that the
-/// caller is done with: the detached child keeps it, so that the caller's own close is not the last.
+/// An nfnetlink socket that is done with.
+#[derive(Clone, Copy)]
+pub struct Nft<'a> {
+    /// The socket; the caller closes it too, which does not block while a child has it.
+    pub socket: &'a Socket,
+    /// Whether something was deleted through it.
+    pub deleted: bool,
+}
+
+/// Removes link `index` and returns when the kernel announces that it is gone. The detached child closes `nft` as well.
 ///
 /// # Errors
 /// `ENODEV` if there is no such link; the kernel's words otherwise.
-pub fn remove(socket: &mut Socket, index: u32, name: &str, nft: Option<&Socket>) -> Result<()> {
+pub fn remove(socket: &mut Socket, index: u32, name: &str, nft: Option<Nft<'_>>) -> Result<()> {
     let Ok((mut announcements, child)) = request(index, nft) else {
         // Out of processes or descriptors: then the wait is ours.
         return link::remove(socket, index, name);
@@ -78,11 +88,16 @@ pub fn remove(socket: &mut Socket, index: u32, name: &str, nft: Option<&Socket>)
 }
 
 /// Listens, and then has a child send the request.
-fn request(index: u32, nft: Option<&Socket>) -> Result<(Socket, OwnedFd)> {
+fn request(index: u32, nft: Option<Nft<'_>>) -> Result<(Socket, OwnedFd)> {
     let announcements = Socket::open(Family::Route)?;
     only_removal_of(&announcements, index)?;
     announcements.join_groups(RTMGRP_LINK)?;
-    Ok((announcements, detach(Some(&removal_of(index)), nft.map(AsFd::as_fd), nft.map(|_| next_beat()))?))
+    let message = removal_of(index);
+    let child = match nft {
+        Some(nft) => detach_with(Some(&message), nft)?,
+        None => detach(Some(&message), &[], None)?,
+    };
+    Ok((announcements, child))
 }
 
 /// Waits until the link is gone or the child reports; `None` if the child ended without a report.
@@ -112,15 +127,23 @@ fn watch(
 /// # Errors
 /// What `clone(2)` says; the descriptor is then closed by the caller, who waits.
 pub fn let_go(held: BorrowedFd<'_>) -> Result<()> {
-    detach(None, Some(held), None).map(drop)
+    detach(None, &[held], None).map(drop)
 }
 
-/// Lets a detached child close an nfnetlink socket through which something was deleted, on the beat.
+/// Lets a detached child close an nfnetlink socket, on the beat.
 ///
 /// # Errors
 /// As [`let_go`].
-pub fn let_go_nft(socket: &Socket) -> Result<()> {
-    detach(None, Some(socket.as_fd()), Some(next_beat())).map(drop)
+pub fn let_go_nft(nft: Nft<'_>) -> Result<()> {
+    detach_with(None, nft).map(drop)
+}
+
+/// A child that closes `nft` at its end.
+fn detach_with(message: Option<&[u8]>, nft: Nft<'_>) -> Result<OwnedFd> {
+    // Without a mark, others wait: slower, but right.
+    let mark = if nft.deleted { Lock::open().and_then(|lock| lock.mark().map(|()| lock)).ok() } else { None };
+    let held: Vec<BorrowedFd<'_>> = [nft.socket.as_fd()].into_iter().chain(mark.as_ref().map(AsFd::as_fd)).collect();
+    detach(message, &held, Some(next_beat()))
 }
 
 fn next_beat() -> Timespec {
@@ -214,12 +237,13 @@ fn report(child: &OwnedFd, what: &dyn Display) -> Option<Result<()>> {
 ///
 /// The child shares this process's memory, as that of `vfork(2)` does, but lives beside it: nothing is copied, neither
 /// when it starts nor when either of the two writes, and the end of this process does not wait for it.
-fn detach(message: Option<&[u8]>, held: Option<BorrowedFd<'_>>, close_at: Option<Timespec>) -> Result<OwnedFd> {
+fn detach(message: Option<&[u8]>, held: &[BorrowedFd<'_>], close_at: Option<Timespec>) -> Result<OwnedFd> {
     let (ours, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(sys("make a socket pair"))?;
     let report = theirs.as_raw_fd();
-    let mut kept = [report, held.map_or(report, |held| held.as_raw_fd())];
+    let mut kept: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.push(report);
     kept.sort_unstable();
     let mut stack: Vec<u8> = Vec::with_capacity(STACK);
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end.map_addr(|end| end & !15);
@@ -252,7 +276,7 @@ extern "C" fn child(errand: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `detach` keeps the errand until this process has ended, and nobody writes to it.
     let errand = unsafe { &*errand.cast::<Errand>() };
     let _ = rustix::process::setsid();
-    close_all_but(errand.kept);
+    close_all_but(&errand.kept);
     if let Some(message) = &errand.message {
         // SAFETY: the descriptor was kept open just now, and is closed by the end of this process.
         let report = unsafe { BorrowedFd::borrow_raw(errand.report) };
@@ -266,11 +290,14 @@ extern "C" fn child(errand: *mut libc::c_void) -> libc::c_int {
     0
 }
 
-/// Every descriptor but these: a lock or a pipe of the caller's must not outlive it.
-fn close_all_but([first, second]: [RawFd; 2]) {
-    close_range(0, first - 1);
-    close_range(first + 1, second - 1);
-    close_range(second + 1, RawFd::MAX);
+/// Every descriptor but `kept`: a lock or a pipe of the caller's must not outlive it.
+fn close_all_but(kept: &[RawFd]) {
+    let mut next = 0;
+    for fd in kept {
+        close_range(next, fd - 1);
+        next = fd + 1;
+    }
+    close_range(next, RawFd::MAX);
 }
 
 fn close_range(first: RawFd, last: RawFd) {

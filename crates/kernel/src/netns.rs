@@ -4,7 +4,7 @@
 //! entered only to open a socket and to touch `/proc/sys/net`, which shows the namespace of whoever opens it.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -104,6 +104,12 @@ impl Netns {
     }
 }
 
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 impl AsFd for Netns {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -128,6 +134,35 @@ impl Lock {
         let fd = rustix::fs::open(LOCKED, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(sys(format_args!("open {LOCKED} to lock the network namespace")))?;
         Ok(Self { fd })
+    }
+
+    /// Marks the namespace for as long as this lock is open, in whatever process. Marks are shared, and have nothing to do
+    /// with the lock itself: they are another kind of lock of the same file (`F_OFD_SETLK`, `fcntl_locking(2)`).
+    ///
+    /// # Errors
+    /// What `fcntl(2)` says.
+    pub fn mark(&self) -> Result<()> {
+        self.record_lock(libc::F_OFD_SETLK, libc::F_RDLCK).map(drop)
+    }
+
+    /// True if another lock of this namespace [marks](Lock::mark) it.
+    ///
+    /// # Errors
+    /// What `fcntl(2)` says.
+    pub fn is_marked(&self) -> Result<bool> {
+        // Asks what would be in the way of an exclusive lock; where nothing is, it says "unlock".
+        Ok(self.record_lock(libc::F_OFD_GETLK, libc::F_WRLCK)?.l_type != libc::F_UNLCK as libc::c_short)
+    }
+
+    fn record_lock(&self, operation: libc::c_int, kind: libc::c_int) -> Result<libc::flock> {
+        // SAFETY: a structure of numbers, for which all zero is the whole file from its start.
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = kind as libc::c_short;
+        // SAFETY: the descriptor is open, and the kernel reads and writes nothing but `lock`.
+        match unsafe { libc::fcntl(self.fd.as_raw_fd(), operation, &raw mut lock) } {
+            -1 => Err(Error::io("mark the network namespace", &std::io::Error::last_os_error())),
+            _ => Ok(lock),
+        }
     }
 
     /// Waits for the lock, alone or shared with others who share it; a second call changes from the one to the other.

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kernel::depart::Nft;
 use kernel::netlink::link::{self, Kind, Link, NewLink, NewPeer};
-use kernel::netns::Netns;
+use kernel::netns::{Lock, Netns};
 use kernel::nft::{Set, Table, Transaction};
 use kernel::{Error, Family, Socket, depart, nft};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -236,7 +237,7 @@ fn the_close_of_an_nfnetlink_socket_is_the_childs() {
             let mut transaction = Transaction::new();
             transaction.push(nft::Change::DeleteTable { table });
             transaction.commit(&mut socket).unwrap();
-            depart::let_go_nft(&socket).unwrap();
+            depart::let_go_nft(Nft { socket: &socket, deleted: true }).unwrap();
             drop(socket);
             early += usize::from(!children().is_empty());
         }
@@ -251,9 +252,12 @@ fn nfnetlink_sockets_are_closed_on_the_beat() {
     in_netns(move |socket| {
         let made = veth(socket, None);
         let before = seconds();
+        let lock = Lock::open().unwrap();
+        assert!(!lock.is_marked().unwrap());
         let [one, other] = [(); 2].map(|()| Socket::open(Family::Netfilter).unwrap());
-        depart::remove(socket, made.index, "here", Some(&one)).unwrap();
-        depart::let_go_nft(&other).unwrap();
+        depart::remove(socket, made.index, "here", Some(Nft { socket: &one, deleted: false })).unwrap();
+        depart::let_go_nft(Nft { socket: &other, deleted: true }).unwrap();
+        assert!(lock.is_marked().unwrap(), "whoever closes a socket now waits for what was deleted");
         let start = Instant::now();
         while children().len() == 2 && start.elapsed() < Duration::from_secs(10) {
             thread::sleep(Duration::from_millis(1));
@@ -263,6 +267,7 @@ fn nfnetlink_sockets_are_closed_on_the_beat() {
             thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(children(), Vec::new(), "after {:?}", start.elapsed());
+        assert!(!lock.is_marked().unwrap());
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use kernel::depart::Nft;
 use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link};
 use kernel::netns::{Lock, Netns};
@@ -118,9 +119,19 @@ impl Engine {
         self.lingers = true;
     }
 
-    /// The nfnetlink socket, if closing it would block.
-    pub(crate) fn lingering(&self) -> Option<&Socket> {
-        self.nft.as_ref().filter(|_| self.lingers)
+    /// The nfnetlink socket, if closing it would block: for what was deleted through it, or by another call just now.
+    pub(crate) fn nft_in_the_way(&self) -> Option<Nft<'_>> {
+        let socket = self.nft.as_ref()?;
+        let marked = || match &self.lock {
+            Some(lock) => lock.is_marked(),
+            None => Lock::open().and_then(|lock| lock.is_marked()),
+        };
+        (self.lingers || marked().unwrap_or(false)).then_some(Nft { socket, deleted: self.lingers })
+    }
+
+    /// True if something was deleted through the nfnetlink socket that no detached child waits for.
+    pub(crate) const fn lingers(&self) -> bool {
+        self.lingers
     }
 
     /// Keeps shared links from being removed while this engine counts on them: until it is dropped, [`Engine::alone`]

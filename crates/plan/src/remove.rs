@@ -41,12 +41,10 @@ impl Engine {
         }
     }
 
-    /// Lets go of what would block the end of the process: to be called last, after removals that made no detached
-    /// child of their own.
+    /// Lets go of what would block the end of the process: to be called last.
     pub fn close(self) {
-        if let Some(nft) = self.lingering() {
-            // Without a child the close is ours, and waits: slower, but right.
-            let _ = kernel::depart::let_go_nft(nft);
-        }
+        let Some(socket) = self.nft_in_the_way() else { return };
+        // Without a child the close is ours, and waits: slower, but right.
+        let _ = kernel::depart::let_go_nft(socket);
     }
 }

@@ -119,6 +119,7 @@ pub fn add<P: InterfacePlugin>(request: &Request) -> Result<AddResult, Error> {
     if outcome.is_err() {
         engine.undo().iter().for_each(|error| eprintln!("netferry: clean-up after a failed ADD: {error}"));
     }
+    engine.close();
     outcome
 }
 
@@ -183,6 +184,7 @@ pub fn check<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let mut plan = P::links(&call, &facts);
     plan.extend(P::layer3(&call, &facts, &own_part(&call, previous)));
     let differences = engine.check(&plan).map_err(from_plan)?;
+    engine.close();
     if differences.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::fd::AsFd;
 
-use kernel::depart;
+use kernel::depart::{self, Nft};
 use kernel::mac::Mac;
 use kernel::netlink::link::{self, Kind, Link as Found, NewLink, NewPeer};
 
@@ -289,10 +289,14 @@ impl Engine {
     pub(crate) fn depart(&mut self, side: Side, index: u32, name: &str) -> kernel::Result<()> {
         self.forget(side, name);
         self.socket(side)?;
+        let deleted = self.lingers();
         let nft = self.take_nft();
         let mut socket = self.take_socket(side);
         let outcome = match &mut socket {
-            Some(socket) => self.inside(side, || depart::remove(socket, index, name, nft.as_ref())),
+            Some(socket) => {
+                let nft = nft.as_ref().map(|socket| Nft { socket, deleted });
+                self.inside(side, || depart::remove(socket, index, name, nft))
+            }
             None => Ok(()),
         };
         self.put_back(side, socket, nft);
