@@ -69,6 +69,7 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
 - `floor` is a static program that does the row's netlink work and nothing else: no JSON, no addresses to manage, no files.
 - `version` asks for the supported versions: the cost of starting.
 - `masquerade` is `bridge` with `isGateway` and `ipMasq`: netferry uses nftables, the peer iptables.
+- `restart` is `masquerade`, with the ADD right behind a DEL of the same container.
 - `legacy` is the same against iptables-legacy, last of all: its tables stay in the namespace and everybody meets them.
 - On the bridges another container stays attached, as on a node in use.
 - `dual-ptp`: the peer waits until duplicate address detection is over; netferry returns with an address that can be used.

@@ -36,7 +36,37 @@ pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<
     if options.wants("version") {
         version(node, options, results)?;
     }
-    compare(node, options, ROWS, results)
+    compare(node, options, ROWS, results)?;
+    if options.wants("restart") { restart(node, options, results) } else { Ok(()) }
+}
+
+/// A container that is detached and attached again at once, masqueraded: does its ADD wait for what the DEL began?
+fn restart(node: &Node, options: &Options, results: &mut Results) -> Result<(), String> {
+    eprintln!("restart");
+    let contenders: Vec<Contender> = [Ours, Go].into_iter().filter(|who| node.has(*who)).collect();
+    let residents = residents(node, Network::Masquerade, &contenders)?;
+    let mut samples: Vec<(Vec<f64>, Vec<f64>)> = contenders.iter().map(|_| Default::default()).collect();
+    for round in 0..options.n {
+        for (who, (adds, dels)) in contenders.iter().zip(&mut samples) {
+            let id = format!("restart-{round}");
+            let container = Attachment { node, who: *who, network: Network::Masquerade, container: who.name(), id };
+            let first = container.add()?;
+            container.prove_added(&first)?;
+            let gone = container.del(&first.stdout)?;
+            let again = container.add()?;
+            container.prove_added(&again)?;
+            container.del(&again.stdout)?;
+            container.prove_deleted()?;
+            dels.push(gone.milliseconds);
+            adds.push(again.milliseconds);
+            std::thread::sleep(SETTLE);
+        }
+    }
+    for (who, (adds, dels)) in contenders.iter().zip(&samples) {
+        results.put("restart", "DEL", who.name(), "ms", dels);
+        results.put("restart", "ADD", who.name(), "ms", adds);
+    }
+    residents.iter().try_for_each(|(resident, result)| resident.del(result).map(drop))
 }
 
 /// Measures what leaves traces on the node, if it was asked for.

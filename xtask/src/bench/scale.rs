@@ -2,7 +2,7 @@
 
 use crate::bench::attach::Attachment;
 use crate::bench::call::Done;
-use crate::bench::contender::Contender::{self, Go, Ours};
+use crate::bench::contender::Contender::{self, Floor, Go, Ours};
 use crate::bench::network::Network;
 use crate::bench::node::Node;
 use crate::bench::options::Options;
@@ -115,7 +115,8 @@ fn parallel(
     rounds: usize,
     results: &mut Results,
 ) -> Result<(), String> {
-    let contenders: Vec<Contender> = [Ours, Go].into_iter().filter(|who| node.has(*who)).collect();
+    let floor = [Floor].into_iter().filter(|_| network == Network::Bridge);
+    let contenders: Vec<Contender> = [Ours, Go].into_iter().chain(floor).filter(|who| node.has(*who)).collect();
     let mut walls: Vec<(Vec<f64>, Vec<f64>)> = contenders.iter().map(|_| Default::default()).collect();
     for round in 0..rounds {
         for (who, (adds, dels)) in contenders.iter().zip(&mut walls) {
