@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::apply::Done;
 use crate::error::Result;
+use crate::op::Ready;
 use crate::{Engine, Side};
 
 /// Gratuitous ARP and unsolicited neighbour advertisements for the addresses of a link.
@@ -17,7 +18,9 @@ pub struct Announce {
 }
 
 impl Announce {
+    /// Once the link carries traffic: before, the kernel has no route for an advertisement's multicast group.
     pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
+        Ready { device: self.device.clone() }.apply(engine, side)?;
         let index = engine.index(side, &self.device)?;
         let Some(mac) = engine.link(side, &self.device)?.and_then(|link| link.mac) else { return Ok(Done::Present) };
         engine.inside(side, || kernel::announce::announce(index, mac, &self.addresses))?;
