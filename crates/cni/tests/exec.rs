@@ -164,6 +164,37 @@ fn only_a_plugin_with_a_limit_has_a_group_of_its_own() {
     assert_ne!(group, pid);
 }
 
+/// Runs itself as a caller that is killed while its plugin, and a daemon that the plugin started, are at work.
+#[test]
+fn a_plugin_dies_with_its_caller_and_a_daemon_of_its_own_lives_on() {
+    if let Some(dir) = std::env::var_os("EXEC_VICTIM") {
+        let dir = PathBuf::from(dir);
+        let timeout = std::env::var_os("EXEC_TIMEOUT").map(|_| Duration::from_secs(60));
+        let _ = Exec { program: &dir.join("plugin"), env: &env(&dir), stdin: b"", timeout }.run();
+        return;
+    }
+    for timeout in [None, Some("60")] {
+        let dir = Dir::with(
+            "sleep 60 & echo $! > \"$CNI_PATH/daemon\"; echo $$ > \"$CNI_PATH/new\"; mv \"$CNI_PATH/new\" \"$CNI_PATH/pid\"; wait",
+        );
+        let mut victim = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = "a_plugin_dies_with_its_caller_and_a_daemon_of_its_own_lives_on";
+        victim.args(["--exact", name]).env("EXEC_VICTIM", &dir.0).envs(timeout.map(|limit| ("EXEC_TIMEOUT", limit)));
+        let mut victim = victim.stdout(std::process::Stdio::null()).spawn().unwrap();
+        assert!((0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            dir.0.join("pid").exists()
+        }));
+        assert!(is_running(&dir.0.join("pid")));
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        assert!(ends_soon(&dir.0.join("pid")), "with a limit of {timeout:?}");
+        assert!(is_running(&dir.0.join("daemon")));
+        let daemon = fs::read_to_string(dir.0.join("daemon")).unwrap();
+        assert!(std::process::Command::new("kill").arg(daemon.trim()).status().unwrap().success());
+    }
+}
+
 #[test]
 fn an_endless_answer_is_cut() {
     let (code, message, _) = failed("exec cat /dev/zero");

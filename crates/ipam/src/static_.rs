@@ -3,6 +3,7 @@
 //! `CNI_ARGS` adds addresses (`IP`) and sets gateways (`GATEWAY`); `args.cni.ips` replaces the list, and
 //! `runtimeConfig.ips` replaces it after that; replaced addresses take their gateways with them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use cni::net::{Ip, parse_cidr, parse_ip};
@@ -43,9 +44,10 @@ pub fn preview(request: &Request) -> Result<AddResult, Error> {
 pub fn check(request: &Request) -> Result<(), Error> {
     let expected = add(request)?;
     let Some(found) = &request.conf.prev_result else { return Err(Error::internal("Required prevResult missing")) };
+    // Backwards: of several that are the same the first one counts.
+    let gateways: BTreeMap<_, _> = found.ips.iter().rev().map(|ip| (ip.address.addr(), ip.gateway)).collect();
     let fits = |ip: &IpConfig| {
-        let same = |other: &&IpConfig| ip.address.addr() == other.address.addr();
-        found.ips.iter().find(same).is_some_and(|other| ip.gateway.is_none() || ip.gateway == other.gateway)
+        gateways.get(&ip.address.addr()).is_some_and(|gateway| ip.gateway.is_none() || ip.gateway == *gateway)
     };
     let missing: Vec<String> =
         expected.ips.iter().filter(|ip| !fits(ip)).map(|ip| ip.address.addr().to_string()).collect();

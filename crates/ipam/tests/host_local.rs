@@ -5,10 +5,11 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use common::{Call, Dir, addresses};
 use ipam::host_local::{add, attachments, check, del, gc, owned, preview, status};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
 fn ranges(subnets: &[&str]) -> Value {
@@ -133,6 +134,33 @@ fn legacy_ranges_and_those_of_the_runtime_come_first() {
     conf["cniVersion"] = json!("0.2.0");
     let text = "CNI version 0.2.0 does not support more than 1 address per family";
     assert_eq!(try_add(&conf, "c2", "").unwrap_err(), text);
+}
+
+#[test]
+fn what_is_in_the_way_is_not_followed_and_not_waited_for() {
+    let dir = Dir::new();
+    let conf = dir.conf(ranges(&["10.1.2.0/24"]));
+    let outside = dir.0.join("outside");
+    fs::write(&outside, "nobody's business, and a long one").unwrap();
+    fs::create_dir_all(dir.net()).unwrap();
+    let make =
+        |name: &str, kind: FileType| mknodat(CWD, dir.net().join(name), kind, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let remove = |name: &str| fs::remove_file(dir.net().join(name)).unwrap();
+    for name in ["lock", "last_reserved_ip.0"] {
+        symlink(&outside, dir.net().join(name)).unwrap();
+        let error = try_add(&conf, "c1", "").unwrap_err();
+        assert!(error.contains("Too many levels of symbolic links"), "{error}");
+        remove(name);
+    }
+    make("last_reserved_ip.0", FileType::Fifo);
+    assert!(try_add(&conf, "c1", "").unwrap_err().contains("Resource temporarily unavailable"));
+    remove("last_reserved_ip.0");
+    symlink("/dev/zero", dir.net().join("10.1.2.2")).unwrap();
+    assert_eq!(try_add(&conf, "c1", "").unwrap(), ["10.1.2.3/24"]);
+    del(&Call("DEL", "c1", "eth0", "").request(&conf)).unwrap();
+    assert!(dir.net().join("10.1.2.2").is_symlink(), "it is nobody's");
+    remove("10.1.2.2");
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "nobody's business, and a long one");
 }
 
 #[test]

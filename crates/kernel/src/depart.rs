@@ -24,7 +24,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::time::ClockId;
 
 use crate::error::{Error, Result, sys};
-use crate::netlink::{Family, Socket, link, socket};
+use crate::netlink::{Family, Socket, link, message};
 use crate::netns::Lock;
 
 /// How long to wait for an announcement before looking for oneself: announcements can be lost under load (`ENOBUFS`).
@@ -191,9 +191,9 @@ const fn filter(code: u32, otherwise: u8, k: u32) -> libc::sock_filter {
 fn removal_of(index: u32) -> Vec<u8> {
     let request = link::remove_request(index);
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let mut message = socket::header(request.payload().len(), RTM_DELLINK, flags, 1).to_vec();
-    message.extend_from_slice(request.payload());
-    message
+    let mut bytes = message::header(request.payload().len(), RTM_DELLINK, flags, 1).to_vec();
+    bytes.extend_from_slice(request.payload());
+    bytes
 }
 
 /// Waits for either; both `false` after [`PATIENCE`].
@@ -229,7 +229,7 @@ fn report(child: &OwnedFd, what: &dyn Display) -> Option<Result<()>> {
     let mut buffer = [0; ACKNOWLEDGEMENT];
     let (length, _) = rustix::net::recv(child, &mut buffer[..], RecvFlags::empty()).ok()?;
     let acknowledgement = buffer.get(..length).filter(|bytes| !bytes.is_empty())?;
-    socket::acknowledged(acknowledgement, what)
+    message::acknowledged(acknowledgement, what)
 }
 
 /// Starts a child in a session of its own that sends `message`, reports the answer, and ends. Returns the end of the
@@ -346,9 +346,9 @@ mod tests {
                 .expect("a socket pair");
         let text = b"No, thank you\0\0\0";
         let flags = (libc::NLM_F_CAPPED | libc::NLM_F_ACK_TLVS) as u16;
-        let mut answer = socket::header(4 + 16 + 4 + text.len(), libc::NLMSG_ERROR as u16, flags, 1).to_vec();
+        let mut answer = message::header(4 + 16 + 4 + text.len(), libc::NLMSG_ERROR as u16, flags, 1).to_vec();
         answer.extend((-libc::EBUSY).to_ne_bytes());
-        answer.extend(socket::header(16, RTM_DELLINK, 5, 1));
+        answer.extend(message::header(16, RTM_DELLINK, 5, 1));
         answer.extend(18_u16.to_ne_bytes());
         answer.extend(1_u16.to_ne_bytes());
         answer.extend(text);

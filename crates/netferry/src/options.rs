@@ -70,9 +70,15 @@ impl Options {
     /// # Errors
     /// There is no such network, or its configuration is broken.
     pub fn load(&self, network: &str) -> Result<NetworkList, Error> {
-        let Network { list, warnings, .. } = runtime::discover::load(&self.conf_dir(), network)?;
-        warnings.iter().for_each(|warning| eprintln!("netferry: warning: {warning}"));
-        Ok(list)
+        runtime::discover::load(&self.conf_dir(), network).map(warned)
+    }
+
+    /// The configuration of the first network, as a container runtime takes it; what is wrong with others goes to stderr.
+    ///
+    /// # Errors
+    /// There is no network, or none that can be used.
+    pub fn load_default(&self) -> Result<NetworkList, Error> {
+        runtime::discover::default_network(&self.conf_dir()).map(warned)
     }
 
     /// A runtime that finds what `list` needs.
@@ -97,4 +103,9 @@ impl Options {
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout.map(Duration::from_secs)
     }
+}
+
+fn warned(Network { list, warnings, .. }: Network) -> NetworkList {
+    warnings.iter().for_each(|warning| eprintln!("netferry: warning: {warning}"));
+    list
 }

@@ -136,6 +136,108 @@ fn cnitool_is_cnitool() {
     assert!(lines[4].contains("interface name is too long"), "{lines:?}");
 }
 
+/// A plugin that writes down what it is given and answers with a result.
+const RECORDER: &str = r#"
+cat > /run/bin/recorder <<'END'
+#!/bin/sh
+env | grep ^CNI_ | sort > /run/$CNI_COMMAND.env; cat > /run/$CNI_COMMAND.stdin
+[ $CNI_COMMAND = ADD ] && echo '{"cniVersion":"1.1.0","ips":[{"address":"10.0.0.2/24"}]}'
+exit 0
+END
+chmod +x /run/bin/recorder; ln -s $NETFERRY /run/cnitool; mkdir /run/other
+echo '{"cniVersion":"1.1.0","name":"rec","plugins":[{"type":"recorder","capabilities":{"mac":true,"ips":true,"bandwidth":false}}]}' > /run/other/rec.conflist
+ID=cnitool-$(printf /var/run/netns/one | sha512sum | cut -c-20)
+"#;
+
+#[test]
+fn cnitool_hands_everything_to_the_plugin() {
+    let script = format!(
+        r#"{RECORDER}
+        export NETCONFPATH=/run/other CNI_PATH=/nowhere:/run/bin CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAME=pod' CNI_IFNAME=net5
+        export CAP_ARGS='{{"mac":"02:00:00:00:00:05","bandwidth":{{"ingressRate":1}},"unknown":9007199254740993}}'
+        /run/cnitool add rec /var/run/netns/one > /run/out 2> /run/err; echo $? $(wc -c < /run/err); cat /run/out; echo; sed s/$ID/ID/ /run/ADD.env; cat /run/ADD.stdin; echo
+        for verb in check del status gc; do rm -f /run/*.env; /run/cnitool $verb rec /var/run/netns/one; echo $verb $? $(cd /run; echo *.env); done
+        grep -c '^CNI_CONTAINERID=$\|^CNI_NETNS=$\|^CNI_IFNAME=$\|^CNI_ARGS=$' /run/GC.env; sed 's/.*"cni.dev/valid/' /run/GC.stdin; echo; cat /run/STATUS.stdin; echo
+        grep -o '"prevResult":{{"cniVersion":"1.1.0","ips"' /run/DEL.stdin"#
+    );
+    let stdin = r#"{"type":"recorder","capabilities":{"mac":true,"ips":true,"bandwidth":false},"name":"rec","cniVersion":"1.1.0"}"#;
+    let expected = format!(
+        r#"0 0
+{{
+    "cniVersion": "1.1.0",
+    "ips": [
+        {{
+            "address": "10.0.0.2/24"
+        }}
+    ]
+}}
+CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAME=pod
+CNI_COMMAND=ADD
+CNI_CONTAINERID=ID
+CNI_IFNAME=net5
+CNI_NETNS=/var/run/netns/one
+CNI_PATH=/nowhere:/run/bin
+{{"type":"recorder","capabilities":{{"mac":true,"ips":true,"bandwidth":false}},"name":"rec","cniVersion":"1.1.0","runtimeConfig":{{"mac":"02:00:00:00:00:05"}}}}
+check 0 CHECK.env
+del 0 DEL.env
+status 0 STATUS.env
+gc 0 GC.env
+4
+{stdin}
+{stdin}
+"prevResult":{{"cniVersion":"1.1.0","ips""#
+    );
+    expect(&script, &expected);
+}
+
+#[test]
+fn cnitool_uses_up_its_arguments_as_the_reference_does() {
+    let script = format!(
+        r#"{RECORDER}
+        export NETCONFPATH=/run/other CNI_PATH=/run/bin; cd /var/run/netns
+        for words in '' add 'add rec' 'gc rec' 'status rec'; do /run/cnitool $words > /run/out 2> /run/err; echo "$? $(wc -c < /run/out) $(grep -c '<net> <netns>' /run/err)"; done
+        /run/cnitool add rec ../netns//one x y > /dev/null; echo $?; grep -c "^CNI_CONTAINERID=$ID$" /run/ADD.env; grep ^CNI_NETNS /run/ADD.env
+        CNI_IFNAME= /run/cnitool del rec one; echo $?; grep CNI_IFNAME /run/DEL.env
+        CNI_ARGS= CAP_ARGS= /run/cnitool del rec one; echo $?; grep ^CNI_ARGS /run/DEL.env
+        for args in 'A=b;' 'A=b=c' '=b' 'A='; do CNI_ARGS=$args /run/cnitool del rec one; echo $?; done
+        for args in '[]' '"x"' '{{'; do CAP_ARGS=$args /run/cnitool del rec one; echo $?; done
+        NETCONFPATH=/run/none /run/cnitool add rec one; echo $?; /run/cnitool add nosuch one; echo $?"#
+    );
+    let expected = "1 0 5\n1 0 5\n1 0 5\n1 0 5\n1 0 5\n0\n1\nCNI_NETNS=/var/run/netns/one\n0\nCNI_IFNAME=eth0\n0\nCNI_ARGS=\n1\n1\n1\n1\n1\n1\n1\n1\n1";
+    let ended = expect(&script, expected);
+    let said: Vec<&str> = ended.stderr.lines().collect();
+    let pairs = ["", "A=b=c", "=b", "A="].map(|pair| format!("invalid CNI_ARGS pair {pair:?}"));
+    assert_eq!(said[..4], pairs);
+    assert!(said[4..7].iter().all(|line| line.starts_with("capability arguments: ")), "{said:?}");
+    assert_eq!(
+        said[7..],
+        ["no net configurations found in /run/none", "no net configuration with name \"nosuch\" in /run/other"]
+    );
+}
+
+/// Nobody is left who would undo what a plugin still does: it is killed with whoever runs it, and its delegate with it.
+#[test]
+fn plugins_are_killed_with_an_add_that_is_killed() {
+    let script = r#"
+        cat > /run/bin/slow <<'END'
+#!/bin/sh
+[ $CNI_COMMAND = ADD ] && { echo $$ $PPID > /run/new; mv /run/new /run/pids; sleep 60; touch /run/late; }
+exit 0
+END
+        chmod +x /run/bin/slow; lives() { grep -q '^State:.[^ZX]' /proc/$1/status 2> /dev/null; }
+        sed -i 's/"ipam":{[^}]*}[^}]*}[^}]*}/"ipam":{"type":"slow"}/' /run/conf/net.conflist
+        for signal in KILL TERM INT; do
+            for limit in '' '--timeout 50'; do
+                # A shell starts background jobs with INT ignored; env can undo that.
+                env --default-signal=INT $NETFERRY $limit add net one & until [ -e /run/pids ]; do sleep 0.02; done
+                kill -$signal $!; wait $! 2> /dev/null; echo $?
+                for pid in $(cat /run/pids); do for turn in 1 2 3 4 5 6 7 8 9; do lives $pid && sleep 0.02; done; lives $pid && echo alive; done
+                rm /run/pids; $NETFERRY del net one; echo $? $(results) $(ip -brief link show br7 2> /dev/null)
+            done
+        done; ls /run/late 2>&1 | grep -c 'No such'"#;
+    expect(script, "137\n0\n137\n0\n143\n0\n143\n0\n130\n0\n130\n0\n1");
+}
+
 #[test]
 fn cnitool_gc_has_no_list_and_deletes_all() {
     let script = "

@@ -117,11 +117,12 @@ fn a_run_that_is_killed_while_it_joins_is_cleaned_up_at_every_step() {
     }
 }
 
+/// The plugin itself is killed with its run; what it has started, as Go's plugins start iptables, is not.
 #[test]
-fn a_plugin_that_outlives_its_run_is_ended_before_its_work_is_undone() {
+fn what_a_plugin_started_is_ended_before_its_work_is_undone() {
     let script = format!(
         "{KILLER}
-        sed -i 's/kill -KILL $PPID;/kill -KILL $PPID; touch \\/run\\/alone; sleep 0.5; touch \\/run\\/late;/' /run/bin/killer
+        sed -i 's/kill -KILL $PPID;/sh -c \\\"sleep 0.1; touch \\/run\\/alone; sleep 0.5; touch \\/run\\/late\\\" \\& kill -KILL $PPID; sleep 9;/' /run/bin/killer
         echo '{{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":[{{\"type\":\"killer\"}}]}}' > /run/conf/net.conflist
         touch /run/kill; $NETFERRY run -- true; echo $?; until [ -e /run/alone ]; do sleep 0.02; done
         $NETFERRY run -- true; echo $?; sleep 0.7; ls /run/late 2>&1 | grep -c 'No such'"
@@ -166,6 +167,21 @@ fn several_networks_become_eth0_and_eth1() {
 }
 
 #[test]
+fn a_broken_file_before_the_default_network_is_said_once() {
+    let script = format!(
+        "
+        echo '{{' > /run/conf/05-broken.conflist; echo '{{\"cniVersion\":\"1.0.0\",\"name\":\"one\",\"plugins\":[{BRIDGE}]}}' > /run/conf/10-one.conflist
+        $NETFERRY run -- ip -4 -brief address show eth0 | grep -o 10.7.0"
+    );
+    let ended = host::expect(&script, "10.7.0");
+    let warnings: Vec<&str> = ended.stderr.lines().collect();
+    assert!(
+        matches!(warnings[..], [one] if one.starts_with("netferry: warning: /run/conf/05-broken.conflist: ")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_prefix_of_the_host_is_not_taken() {
     let script = "
         ip address add 10.209.1.1/24 dev uplink0; ip route add 10.210.0.0/15 via 198.51.100.1
@@ -189,6 +205,79 @@ fn without_root_the_same_happens_on_a_host_of_its_own() {
     let ended =
         host::expect(script, "1\n1 received\n3\n137\naddresses\nforwarding.json\nnetwork.conflist\nrun\n0\nunchanged");
     assert!(ended.stderr.contains("netferry: no uplink: "), "{}", ended.stderr);
+}
+
+/// Echo servers on a port in the namespace, for TCP and UDP, which answer with the address that they see.
+const SERVERS: &str = r#"
+cat > /run/serve <<'END'
+import socket, sys, threading
+def tcp(family, address, port):
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6: server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    server.bind((address, port)); server.listen()
+    while True:
+        client, peer = server.accept(); client.sendall(peer[0].encode()); client.close()
+def udp(family, address, port):
+    server = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6: server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    server.bind((address, port))
+    while True:
+        _, peer = server.recvfrom(100); server.sendto(peer[0].encode(), peer)
+for family, address in (socket.AF_INET, ""), (socket.AF_INET6, "::"):
+    for serve in tcp, udp:
+        threading.Thread(target=serve, args=(family, address, int(sys.argv[1])), daemon=True).start()
+open("/run/ready", "w").close()
+threading.Event().wait()
+END
+cat > /run/ask <<'END'
+import socket, sys
+kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
+try:
+    client = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET, kind)
+    client.settimeout(2); client.connect((sys.argv[2], int(sys.argv[3]))); client.send(b"x")
+    print(client.recv(100).decode())
+except OSError as error:
+    print(type(error).__name__)
+END
+"#;
+
+/// Through the node from elsewhere, from the node itself, and from the command to its own published port.
+#[test]
+fn published_ports_carry_traffic() {
+    let script = format!(
+        "{SERVERS}
+        export CNI_PATH=/usr/lib/cni
+        ip netns add far; ip link add far0 master uplink0 up type veth peer name eth0 netns far
+        for address in 198.51.100.9/24 '2001:db8::9/64 nodad'; do ip -n far address add $address dev eth0; done
+        ip -n far link set eth0 up; ip netns exec far sh -c 'until ping -c1 -W1 198.51.100.2 && ping -c1 -W1 2001:db8::2; do :; done' > /dev/null
+        $NETFERRY run -p 8080:80 -p 5353:80/udp -- sh -c 'python3 /run/serve 80 & until [ -e /run/done ]; do
+            if [ -e /run/turn ]; then rm /run/turn; python3 /run/ask tcp 198.51.100.2 8080; python3 /run/ask udp 198.51.100.2 5353; python3 /run/ask tcp 2001:db8::2 8080; touch /run/turned; fi; sleep 0.02; done' &
+        run=$!; until [ -e /run/ready ]; do sleep 0.02; done
+        for address in 198.51.100.2 2001:db8::2; do
+            for place in 'ip netns exec far' ''; do
+                echo \"$place $address $($place python3 /run/ask tcp $address 8080) $($place python3 /run/ask udp $address 5353)\"
+            done
+        done
+        echo \"other ports $(ip netns exec far python3 /run/ask tcp 198.51.100.2 5353) $(ip netns exec far python3 /run/ask udp 198.51.100.2 8080)\"
+        echo \"loopback $(python3 /run/ask tcp 127.0.0.1 8080) $(python3 /run/ask udp 127.0.0.1 5353) $(python3 /run/ask tcp ::1 8080)\"
+        touch /run/turn; until [ -e /run/turned ]; do sleep 0.02; done
+        touch /run/done; wait $run"
+    );
+    let expected = "\
+ip netns exec far 198.51.100.2 198.51.100.9 198.51.100.9
+ 198.51.100.2 198.51.100.2 198.51.100.2
+ip netns exec far 2001:db8::2 2001:db8::9 2001:db8::9
+ 2001:db8::2 2001:db8::2 2001:db8::2
+other ports ConnectionRefusedError ConnectionRefusedError
+loopback 10.209.0.1 10.209.0.1 TimeoutError
+10.209.0.1
+10.209.0.1
+";
+    let ended = host::run(&script);
+    // The command sees the node's address on its own network, of which the IPv6 half is chosen at random.
+    let own = ended.stdout.strip_prefix(expected).unwrap_or_else(|| panic!("{}\n{}", ended.stdout, ended.stderr));
+    assert!(own.starts_with("fd") && own.ends_with("::1\n"), "{own}");
 }
 
 #[test]

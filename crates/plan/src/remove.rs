@@ -1,5 +1,7 @@
 //! Taking away what a plan owns, without having seen it made.
 
+use kernel::netlink::link::{self, Kind};
+
 use crate::{Engine, Op, Plan, Side};
 
 impl Engine {
@@ -24,21 +26,32 @@ impl Engine {
     }
 
     /// Removes a link that has no members any more: a bridge that was made for what is gone. One with members stays, and
-    /// nobody who calls [`Engine::share`] joins it meanwhile.
+    /// nobody who calls [`Engine::share`] joins it meanwhile. A pair that joins it to this same side is no member but a
+    /// part, and goes with it, if `is_part` says so of its other end's name.
     ///
     /// # Errors
     /// The kernel's words.
-    pub fn remove_unused(&mut self, side: Side, name: &str) -> kernel::Result<()> {
+    pub fn remove_unused(&mut self, side: Side, name: &str, is_part: impl Fn(&str) -> bool) -> kernel::Result<()> {
         self.alone()?;
         self.forget(side, name);
         let Some(index) = self.link(side, name)?.map(|link| link.index) else { return Ok(()) };
-        if !kernel::netlink::link::list(self.socket(side)?, Some(index))?.is_empty() {
-            return Ok(());
+        let parts = link::list(self.socket(side)?, Some(index))?;
+        for part in &parts {
+            // The other end of a member is in the container, which saves a question for each.
+            let other = part.peer.filter(|_| part.kind == Kind::Veth && part.peer_netns.is_none());
+            let other = other.map(|other| link::get_by_index(self.socket(side)?, other)).transpose()?.flatten();
+            if !other.is_some_and(|other| is_part(&other.name)) {
+                return Ok(());
+            }
         }
-        match self.depart(side, index, name) {
-            Err(error) if error.is_absent() => Ok(()),
-            outcome => outcome,
+        for (index, name) in parts.iter().map(|part| (part.index, part.name.as_str())).chain([(index, name)]) {
+            self.forget(side, name);
+            match self.depart(side, index, name) {
+                Err(error) if error.is_absent() => {}
+                outcome => outcome?,
+            }
         }
+        Ok(())
     }
 
     /// Lets go of what would block the end of the process: to be called last.

@@ -10,13 +10,14 @@ use cni::{AddResult, Command, Error, Interface, IpConfig, Request, code};
 use kernel::mac::Mac;
 use kernel::netns::{Netns, OpenError};
 use kernel::nft::query;
+use plan::op::Nft;
 use plan::{Engine, Plan, Side};
 use serde::de::DeserializeOwned;
 
 use crate::attachment::Attachment;
 use crate::delegate::Ipam;
 use crate::planned::Planned;
-use crate::{macspoof, masquerade};
+use crate::{lenient, macspoof, masquerade};
 
 /// A call in a plugin's own terms.
 pub struct Call<'a, C> {
@@ -67,6 +68,12 @@ impl<C> Call<'_, C> {
     pub fn container_mac(&self) -> Option<Mac> {
         let is_end = |end: &&Interface| !end.sandbox.is_empty() && end.name == self.attachment.ifname;
         self.previous()?.interfaces.iter().find(is_end)?.mac.parse().ok()
+    }
+
+    /// On CHECK, the hardware address that the result has for a link of the host.
+    pub fn host_mac(&self, name: &str) -> Option<Mac> {
+        let is_it = |link: &&Interface| link.sandbox.is_empty() && link.name == name;
+        self.previous()?.interfaces.iter().find(is_it)?.mac.parse().ok()
     }
 
     /// What the chain's ADD made, where that is what counts.
@@ -235,6 +242,7 @@ pub fn gc<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
             one.env.netns = None;
             one.conf.prev_result = None;
             errors.extend(del::<P>(&one).err());
+            errors.extend(remove_marked(&Attachment::of(&one)).err());
         }
     }
     errors.extend(ipam.gc().err());
@@ -263,6 +271,19 @@ fn marked(network: &str) -> Result<Vec<(String, String)>, Error> {
     Ok(valid.map(|attachment| (attachment.container_id, attachment.ifname)).collect())
 }
 
+/// Removes the nft elements with the attachment's mark: DEL goes by the configuration, which may have asked for them when
+/// they were made and not ask any more.
+fn remove_marked(attachment: &Attachment) -> Result<(), Error> {
+    let mut plan = Plan::new();
+    plan.own(Side::Host, masquerade::nft(attachment, &[]));
+    let guard = macspoof::nft(attachment, &attachment.host_ifname(), attachment.mac());
+    plan.own(Side::Host, Nft { elements: Vec::new(), ..guard });
+    let mut engine = Engine::open(None).map_err(from_plan)?;
+    let errors = engine.remove(&plan).into_iter().map(from_kernel).collect();
+    engine.close();
+    collected(errors)
+}
+
 /// STATUS.
 pub fn status<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let call = call::<P>(request)?;
@@ -288,8 +309,13 @@ pub fn plan<P: InterfacePlugin>(request: &Request) -> Result<Planned, Error> {
     Ok(Planned { lines, result: result::<P>(&call, given, &mut engine)? })
 }
 
-fn call<P: InterfacePlugin>(request: &Request) -> Result<Call<'_, P::Conf>, Error> {
-    Ok(Call { request, conf: request.conf.decode()?, attachment: Attachment::of(request) })
+/// The call in the plugin's own terms; DEL does without the keys that it cannot read.
+///
+/// # Errors
+/// What is no configuration of this plugin.
+pub fn call<P: InterfacePlugin>(request: &Request) -> Result<Call<'_, P::Conf>, Error> {
+    let conf = if request.env.command == Command::Del { lenient::decode(request) } else { request.conf.decode() };
+    Ok(Call { request, conf: conf?, attachment: Attachment::of(request) })
 }
 
 /// What of a chain's result concerns this attachment: later plugins may have added interfaces of their own.

@@ -5,11 +5,14 @@
 mod attachment;
 mod bridge;
 mod delegate;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod host_local;
 mod interface;
 mod layer3;
+mod lenient;
 mod loopback;
 mod macspoof;
 mod masquerade;

@@ -113,8 +113,7 @@ pub fn plan<C>(call: &Call<'_, C>, named: Option<&str>, given: &AddResult, plan:
         // The reference plugins take iptables unless they are told otherwise, and their nftables rules are their own.
         (Backend::Nftables, true) if named.is_some() => {}
         (Backend::Nftables | Backend::Iptables, _) => {
-            let (network, id) = (attachment.network.clone(), attachment.container_id.clone());
-            plan.own(Side::Host, Iptables { network, id, addresses });
+            plan.own(Side::Host, in_chain(attachment, addresses));
         }
     }
 }
@@ -133,15 +132,22 @@ pub fn available(named: Option<&str>, engine: &mut Engine) -> Result<(), Error> 
     }
 }
 
+/// The share of `attachment` in the chain that the reference plugins would make.
+fn in_chain(attachment: &Attachment, addresses: Vec<IpNet>) -> Iptables {
+    let Attachment { network, container_id, ifname, .. } = attachment.clone();
+    Iptables { network, id: container_id, ifname, addresses }
+}
+
 /// Takes away what the reference plugins, or another backend, made for the attachment, by their marks alone.
 pub fn remove_foreign(attachment: &Attachment, engine: &mut Engine) -> Result<(), Error> {
-    let chain = iptables::chain(&attachment.network, &attachment.container_id);
+    let mut plan = Plan::new();
+    plan.own(Side::Host, in_chain(attachment, Vec::new()));
+    let refused = engine.remove(&plan).into_iter().next();
     let prefix = upstream::masquerade_comment(&attachment.network, &attachment.ifname, &attachment.container_id);
     let socket = engine.nft().map_err(from_kernel)?;
-    let chains = iptables::remove_masquerade(socket, &chain).map_err(from_kernel)?;
     let rules = upstream::remove_masquerade(socket, &prefix).map_err(from_kernel)?;
-    if chains || rules > 0 {
+    if rules > 0 {
         engine.nft_has_deleted();
     }
-    Ok(())
+    refused.map_or(Ok(()), |error| Err(from_kernel(error)))
 }

@@ -1,6 +1,7 @@
 //! A child process with its three pipes, served by one `poll` (poll(2), pidfd_open(2)): a child that writes before it
 //! reads, never reads, or never ends cannot block us, and neither can a grandchild that inherited the pipes. A child
-//! with a time limit has a process group of its own; one without stays in ours, so that whoever ends us ends it too.
+//! with a time limit has a process group of its own; one without stays in ours, so that whoever ends us ends it too. If
+//! we are killed alone, the kernel kills the child (prctl(2), `PR_SET_PDEATHSIG`): nobody is left to hear its answer.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -13,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{getpid, getppid, set_parent_process_death_signal};
 use rustix::process::{kill_process, kill_process_group, pidfd_open, waitid};
 
 /// A plugin that writes more than this, in bytes, has lost its mind.
@@ -58,6 +60,9 @@ impl Run<'_> {
             command.process_group(0);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let parent = getpid();
+        // SAFETY: what runs between fork and exec is two system calls, which allocate nothing.
+        unsafe { command.pre_exec(move || die_with(parent)) };
         let mut child = spawn(command)?;
         let mut pipes = Pipes::of(&mut child, self.stdin);
         let pid = Pid::from_child(&child);
@@ -72,6 +77,17 @@ impl Run<'_> {
         }
         let status = child.wait()?;
         Ok(Output { status, stdout: pipes.out, stderr: pipes.err, end: end? })
+    }
+}
+
+/// In the child: be killed when the parent ends. The kernel goes by the *thread* that forked, which here is the one that
+/// waits for the child's end.
+fn die_with(parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before this has sent no signal. One in another PID namespace has no number here.
+    match getppid() {
+        Some(other) if other != parent => Err(Errno::SRCH.into()),
+        _ => Ok(()),
     }
 }
 

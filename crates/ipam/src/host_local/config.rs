@@ -3,6 +3,7 @@
 //! Two readings: [`Conf`] is everything ADD needs, checked; [`Place`] is where the reservations are, which is all that
 //! the other verbs need, so that a mistake in the ranges never keeps an address from being released.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use cni::{Error, Request, Version};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::range::RangeSet;
+use super::range::{RangeSet, first_overlapping};
 use crate::text::{load_args, parse_ip_or_cidr};
 
 /// Where reservations are kept when the configuration does not say.
@@ -67,10 +68,11 @@ impl Conf {
         let net: NetConf = request.conf.decode()?;
         let Some(ipam) = net.ipam else { return Err(Error::internal("IPAM config missing 'ipam' key")) };
         let mut requested: Vec<IpAddr> = requested_by_args(&request.env.args)?.into_iter().collect();
+        let mut seen: HashSet<IpAddr> = requested.iter().copied().collect();
         for text in net.args.cni.ips.iter().chain(&net.runtime_config.ips) {
             let ip = parse_ip_or_cidr(text);
             let ip = ip.ok_or_else(|| Error::internal(format_args!("invalid IP address {text}")))?;
-            if !requested.contains(&ip) {
+            if seen.insert(ip) {
                 requested.push(ip);
             }
         }
@@ -109,10 +111,11 @@ fn range_sets(ranges: &[Vec<RangeConf>], version: Version) -> Result<Vec<RangeSe
         let text = format!("CNI version {version} does not support more than 1 address per family");
         return Err(Error::internal(text));
     }
-    for (at, set) in sets.iter().enumerate() {
-        if let Some(with) = sets[at + 1..].iter().position(|other| set.overlaps(other)) {
-            return Err(Error::internal(format_args!("range set {at} overlaps with {}", at + 1 + with)));
-        }
+    let numbered = sets.iter().enumerate().flat_map(|(at, set)| set.0.iter().map(move |range| (at, range)));
+    if let Some(at) = first_overlapping(numbered)
+        && let Some(with) = sets[at + 1..].iter().position(|other| sets[at].overlaps(other))
+    {
+        return Err(Error::internal(format_args!("range set {at} overlaps with {}", at + 1 + with)));
     }
     Ok(sets)
 }

@@ -6,6 +6,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{Errno, Result, pwrite, read};
 
+use super::files;
+
 /// The file `last_reserved_ip.<set>`.
 #[derive(Debug, Default)]
 pub struct Cursor {
@@ -23,7 +25,7 @@ impl Cursor {
     pub fn open(dir: BorrowedFd<'_>, set: usize, change: bool) -> Result<Self> {
         let flags = if change { OFlags::RDWR | OFlags::CREATE } else { OFlags::RDONLY };
         let name = format!("last_reserved_ip.{set}");
-        let file = match fs::openat(dir, name, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
+        let file = match fs::openat(dir, name, flags | files::HERE, Mode::RUSR | Mode::WUSR) {
             Err(Errno::NOENT) if !change => return Ok(Self::default()),
             other => other?,
         };

@@ -10,6 +10,11 @@ use rustix::io::{Errno, Result};
 
 use crate::text::failed;
 
+/// Longer than what any container can have written: its ID came in an environment variable, of at most 128 KiB.
+const CONTENT_LIMIT: usize = 256 << 10;
+/// Nothing but a file of the directory itself is opened, and nobody waits for the other end of a pipe.
+pub const HERE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
 /// Opens the lock file and waits for the lock, which lasts until the file is closed. Without `create` a directory that has
 /// no lock file is not locked.
 ///
@@ -17,7 +22,7 @@ use crate::text::failed;
 /// The file cannot be opened or locked.
 pub fn lock(dir: BorrowedFd<'_>, create: bool) -> Result<Option<OwnedFd>> {
     let flags = if create { OFlags::RDONLY | OFlags::CREATE } else { OFlags::RDONLY };
-    let file = match fs::openat(dir, "lock", flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o750)) {
+    let file = match fs::openat(dir, "lock", flags | HERE, Mode::from_raw_mode(0o750)) {
         Err(Errno::NOENT) if !create => return Ok(None),
         other => other?,
     };
@@ -61,7 +66,7 @@ fn each_name(dir: BorrowedFd<'_>, mut each: impl FnMut(&str)) -> Result<()> {
 /// The content of a file.
 ///
 /// # Errors
-/// The file cannot be opened or read.
+/// The file cannot be opened or read; `EFBIG` for what no container can have written.
 pub fn read(dir: BorrowedFd<'_>, name: &str) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = fs::openat(dir, name, flags, Mode::empty())?;
@@ -74,6 +79,9 @@ pub fn read(dir: BorrowedFd<'_>, name: &str) -> Result<Vec<u8>> {
         if length < content.len() {
             content.truncate(length);
             return Ok(content);
+        }
+        if length >= CONTENT_LIMIT {
+            return Err(Errno::FBIG);
         }
         content.resize(content.len() * 2, 0);
     }
@@ -120,7 +128,7 @@ pub fn create_whole(dir: BorrowedFd<'_>, name: &str, content: &str) -> Result<()
 /// # Errors
 /// As [`create`]; `EXDEV` if the directories are on different file systems.
 pub fn create_beside(beside: BorrowedFd<'_>, new: &str, dir: BorrowedFd<'_>, name: &str, content: &str) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | HERE;
     let file = fs::openat(beside, new, flags, Mode::RUSR | Mode::WUSR)?;
     let moved = write_all(&file, content.as_bytes()).and_then(|()| {
         drop(file);

@@ -10,6 +10,8 @@ mod assign;
 mod config;
 mod cursor;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 mod owner;
 mod range;

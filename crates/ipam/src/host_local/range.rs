@@ -94,12 +94,11 @@ impl RangeSet {
         if ranges.is_empty() {
             return Err(Error::internal("empty range set"));
         }
-        for (at, a) in ranges.iter().enumerate() {
-            if let Some(b) = ranges[at + 1..].iter().find(|b| a.overlaps(b)) {
-                return Err(Error::internal(format!("subnets {a} and {b} overlap")));
-            }
+        let first = first_overlapping(ranges.iter().enumerate()).and_then(|at| ranges[at..].split_first());
+        match first.and_then(|(a, behind)| Some((a, behind.iter().find(|b| a.overlaps(b))?))) {
+            Some((a, b)) => Err(Error::internal(format!("subnets {a} and {b} overlap"))),
+            None => Ok(Self(ranges)),
         }
-        Ok(Self(ranges))
     }
 
     /// The range that holds `ip`.
@@ -126,6 +125,22 @@ impl fmt::Display for RangeSet {
         }
         Ok(())
     }
+}
+
+/// The lowest number that one of `ranges` has which shares an address with another of them.
+pub fn first_overlapping<'a>(ranges: impl Iterator<Item = (usize, &'a Range)>) -> Option<usize> {
+    let mut sorted: Vec<(usize, &Range)> = ranges.collect();
+    sorted.sort_unstable_by_key(|(_, range)| range.start);
+    let mut lowest: Option<usize> = None;
+    // What shares an address with anything before it does so with that which reaches furthest.
+    let mut furthest: Option<(usize, &Range)> = None;
+    for (number, range) in sorted {
+        if let Some((other, _)) = furthest.filter(|(_, before)| before.overlaps(range)) {
+            lowest = Some(lowest.unwrap_or(number).min(number).min(other));
+        }
+        furthest = furthest.filter(|(_, before)| before.end >= range.end).or(Some((number, range)));
+    }
+    lowest
 }
 
 /// An address as a number; IPv4 addresses are the numbers below 2^32.
@@ -170,6 +185,7 @@ fn last_usable(subnet: IpNet) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use cni::net::Ip;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -229,5 +245,26 @@ mod tests {
         assert_eq!(text(&[]), "empty range set");
         assert_eq!(text(&["10.0.0.0/30", "fd00::/64"]), "mixed address families");
         assert_eq!(text(&["10.0.0.0/30", "10.0.0.0/24"]), "subnets 10.0.0.1-10.0.0.2 and 10.0.0.1-10.0.0.254 overlap");
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_overlap_is_that_of_comparing_each_with_each(bounds in proptest::collection::vec((0u32..60, 0u32..9), 0..12)) {
+            let at = |host: u32| address(u128::from(host), [10, 0, 0, 0].into());
+            let subnet: IpNet = "10.0.0.0/8".parse().unwrap();
+            let range = |(first, more): &(u32, u32)| {
+                Range { subnet, start: at(*first), end: at(first + more), gateway: at(99) }
+            };
+            let ranges: Vec<Range> = bounds.iter().map(range).collect();
+            let slow = (0..ranges.len()).find(|at| ranges[at + 1..].iter().any(|other| ranges[*at].overlaps(other)));
+            prop_assert_eq!(first_overlapping(ranges.iter().enumerate()), slow);
+        }
+    }
+
+    #[test]
+    fn twenty_thousand_ranges_are_no_trouble() {
+        let subnet = |at: u32| IpNet::new(Ipv4Addr::from(at << 2).into(), 30).unwrap();
+        let conf: Vec<_> = (0..20_000).map(|at| RangeConf::of(subnet(at))).collect();
+        assert_eq!(RangeSet::new(&conf).unwrap().0.len(), 20_000);
     }
 }

@@ -143,8 +143,9 @@ impl Store {
                 Err(Errno::NOENT) => {}
                 Err(errno) => {
                     entries.push(Entry { ip, owner: None });
-                    // A directory is in the way, but it is nobody's.
-                    self.unread = if errno == Errno::ISDIR { self.unread } else { Some((ip, errno)) };
+                    // A directory or an endless file is in the way, but it is nobody's.
+                    let is_nobodys = matches!(errno, Errno::ISDIR | Errno::FBIG);
+                    self.unread = if is_nobodys { self.unread } else { Some((ip, errno)) };
                 }
             }
         }

@@ -8,7 +8,7 @@ use netlink_bindings::utils::{IterableChunks, finalize_nested_header, push_neste
 use super::link::{IFLA_LINKINFO, NewPeer, common, one_queue, push_bytes};
 
 const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
+pub(super) const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 pub mod address;
 mod kind;
 pub mod link;
+pub(crate) mod message;
 pub mod neighbour;
 pub mod port_vlan;
 pub mod route;

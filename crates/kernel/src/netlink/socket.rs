@@ -12,10 +12,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use netlink_bindings::traits::{NetlinkRequest, Protocol};
-use netlink_bindings::utils::find_attr;
 use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType};
 
+use super::message::{Message, NLMSG_DONE, NLMSG_ERROR, header};
 use crate::error::{Error, Result, sys};
+
+#[cfg(fuzzing)]
+mod fuzzing;
 
 /// Dumps are sized by the kernel to the largest receive buffer it has seen, at most 32 KiB; a single RTM_NEWLINK of a
 /// NIC with many VFs may be as large as a netlink attribute can say (64 KiB).
@@ -25,16 +28,10 @@ const SEND_BUFFER: usize = 128 << 10;
 /// How often an interrupted dump (`NLM_F_DUMP_INTR`) is repeated before it is an error.
 const DUMP_TRIES: u32 = 16;
 
-const HEADER: usize = 16;
-const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
-const NLMSG_DONE: u16 = libc::NLMSG_DONE as u16;
 const NLM_F_REQUEST: u16 = libc::NLM_F_REQUEST as u16;
 const NLM_F_ACK: u16 = libc::NLM_F_ACK as u16;
 const NLM_F_ECHO: u16 = libc::NLM_F_ECHO as u16;
 const NLM_F_DUMP_INTR: u16 = libc::NLM_F_DUMP_INTR as u16;
-const NLM_F_CAPPED: u16 = libc::NLM_F_CAPPED as u16;
-const NLM_F_ACK_TLVS: u16 = libc::NLM_F_ACK_TLVS as u16;
-const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// A netlink family that netferry speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +48,6 @@ pub struct Socket {
     sequence: u32,
     buffer: Vec<u8>,
     protocol: u16,
-}
-
-/// One message that the kernel sent: type, flags, and the payload after the header.
-struct Message<'a> {
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    payload: &'a [u8],
 }
 
 impl Socket {
@@ -337,64 +326,5 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-/// The sixteen bytes before every netlink message (`struct nlmsghdr`).
-pub(crate) fn header(payload: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
-    let mut bytes = [0; HEADER];
-    bytes[0..4].copy_from_slice(&((HEADER + payload) as u32).to_ne_bytes());
-    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
-    bytes
-}
-
-/// Reads an acknowledgement that somebody else received; `None` if `bytes` is none.
-pub(crate) fn acknowledged(bytes: &[u8], what: &dyn Display) -> Option<Result<()>> {
-    let (message, _) = Message::split(bytes)?;
-    (message.kind == NLMSG_ERROR).then(|| message.error(what).map_or(Ok(()), Err))
-}
-
-impl<'a> Message<'a> {
-    /// Splits the first message off `bytes`; `None` at the end or where the length cannot be right.
-    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
-        if length < HEADER || length > bytes.len() {
-            return None;
-        }
-        let message = Self {
-            kind: u16::from_ne_bytes(*bytes[4..].first_chunk()?),
-            flags: u16::from_ne_bytes(*bytes[6..].first_chunk()?),
-            sequence: u32::from_ne_bytes(*bytes[8..].first_chunk()?),
-            payload: &bytes[HEADER..length],
-        };
-        Some((message, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
-    }
-
-    /// The error that an `NLMSG_ERROR` or `NLMSG_DONE` carries; `None` if it says success.
-    fn error(&self, what: &dyn Display) -> Option<Error> {
-        let code = self.payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-        if code == 0 {
-            return None;
-        }
-        let mut error = Error::new(what, -code);
-        if self.flags & NLM_F_ACK_TLVS != 0 {
-            // In NLMSG_ERROR the request's header follows the code, and its payload too unless it was capped.
-            let skipped = match (self.kind, self.flags & NLM_F_CAPPED) {
-                (NLMSG_DONE, _) => 4,
-                (_, 0) => {
-                    let inner = self.payload.get(4..8).and_then(|b| b.first_chunk());
-                    4 + inner.map_or(HEADER, |b| (u32::from_ne_bytes(*b) as usize).next_multiple_of(4))
-                }
-                _ => 4 + HEADER,
-            };
-            error.extack = self
-                .payload
-                .get(skipped..)
-                .and_then(|attributes| find_attr(attributes, NLMSGERR_ATTR_MSG))
-                .map(|text| String::from_utf8_lossy(text).trim_end_matches('\0').to_owned());
-        }
-        Some(error)
     }
 }

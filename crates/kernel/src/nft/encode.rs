@@ -17,8 +17,9 @@ use super::value::{Field, Value};
 
 /// The register that holds a verdict.
 const VERDICT: u32 = 0;
-/// `NF_NAT_RANGE_PROTO_SPECIFIED`, `NF_NAT_RANGE_PROTO_RANDOM_FULLY`.
-const PORT_GIVEN: u32 = 2;
+/// `NF_NAT_RANGE_MAP_IPS`, which the kernel adds by itself, and `NF_NAT_RANGE_PROTO_SPECIFIED`.
+const ADDRESS_AND_PORT: u32 = 1 | 2;
+/// `NF_NAT_RANGE_PROTO_RANDOM_FULLY`.
 const FULLY_RANDOM: u32 = 16;
 const NFT_NAT_DNAT: u32 = 1;
 /// `enum nft_fib_result`; the codec's begins at 0, the kernel's at 1.
@@ -308,7 +309,7 @@ impl Rule<'_> {
         let family = if address.is_ipv4() { libc::NFPROTO_IPV4 } else { libc::NFPROTO_IPV6 };
         let Some(port) = port else { return self.nat(family, None, 0) };
         self.immediate(register(4), &port.to_be_bytes());
-        self.nat(family, Some(register(4)), PORT_GIVEN);
+        self.nat(family, Some(register(4)), ADDRESS_AND_PORT);
     }
 
     fn immediate(&mut self, into: u32, bytes: &[u8]) {

@@ -10,6 +10,7 @@
 //! Kernel: `net/netfilter/nf_tables_api.c`; bytecode: `nft --debug=netlink`.
 
 mod chain;
+mod compare;
 mod element;
 mod encode;
 mod expr;
@@ -26,6 +27,7 @@ use std::fmt;
 use netlink_bindings::nftables::Nfgenmsg;
 
 pub use chain::{Chain, Hook, Kind, Point, Policy, Rule};
+pub use compare::{Unlike, unlike};
 pub use element::{Element, Mapped};
 pub use expr::{CtState, Expr, Selector, Verdict};
 pub use query::Listed;

@@ -3,6 +3,8 @@
 //! `table`, `chain`, `set` and `element` ask for one object without a dump: two system calls, whatever else is there.
 //! What is not there is `Ok(None)` or an empty list, never an error.
 
+use std::ffi::CStr;
+
 use netlink_bindings::nftables::{self as codec, IterableChainAttrs, IterableRuleAttrs, Request};
 use netlink_bindings::traits::NetlinkRequest;
 use netlink_bindings::utils::find_attr;
@@ -24,6 +26,8 @@ pub struct Listed {
     pub comment: Option<String>,
     /// The chain that the rule's verdict jumps or goes to.
     pub target: Option<String>,
+    /// What its first comparison is with, in network order.
+    pub compared: Option<Vec<u8>>,
 }
 
 /// The number of the last change of the ruleset in this namespace.
@@ -88,6 +92,7 @@ pub fn rules(socket: &mut Socket, table: &Table, chain: &str) -> Result<Vec<List
             handle: attributes.get_handle().ok()?,
             comment: attributes.get_userdata().ok().and_then(|notes| userdata::read_comment(notes, userdata::COMMENT)),
             target: target(&attributes),
+            compared: compared(&attributes),
         })
     }))
 }
@@ -173,19 +178,32 @@ fn read_chain(attributes: &IterableChainAttrs<'_>) -> Option<Chain> {
     Some(Chain::base(name, Hook { kind, point, priority: hook.get_priority().ok()?, policy }))
 }
 
-/// The chain that an `immediate` verdict of the rule names: by attribute numbers, since decoding every kind of
-/// expression would link every decoder.
+const NFTA_EXPR_DATA: u16 = 2;
+
+/// The chain that an `immediate` verdict of the rule names.
 fn target(rule: &IterableRuleAttrs<'_>) -> Option<String> {
-    const NFTA_EXPR_DATA: u16 = 2;
     const NFTA_IMMEDIATE_DATA: u16 = 2;
     const NFTA_DATA_VERDICT: u16 = 2;
     const NFTA_VERDICT_CHAIN: u16 = 2;
+    let path = [NFTA_EXPR_DATA, NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN];
+    let name = operand(rule, c"immediate", &path)?;
+    Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
+}
+
+/// The constant of the rule's first `cmp`.
+fn compared(rule: &IterableRuleAttrs<'_>) -> Option<Vec<u8>> {
+    const NFTA_CMP_DATA: u16 = 3;
+    const NFTA_DATA_VALUE: u16 = 1;
+    operand(rule, c"cmp", &[NFTA_EXPR_DATA, NFTA_CMP_DATA, NFTA_DATA_VALUE]).map(<[u8]>::to_vec)
+}
+
+/// What `path` leads to in the first expression called `name` that has it: by attribute numbers, since decoding every
+/// kind of expression would link every decoder.
+fn operand<'a>(rule: &IterableRuleAttrs<'a>, name: &CStr, path: &[u16]) -> Option<&'a [u8]> {
     rule.get_expressions().ok()?.get_elem().find_map(|expression| {
-        if expression.get_name().ok()? != c"immediate" {
+        if expression.get_name().ok()? != name {
             return None;
         }
-        let path = [NFTA_EXPR_DATA, NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN];
-        let name = path.iter().try_fold(expression.get_buf(), |bytes, attribute| find_attr(bytes, *attribute))?;
-        Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
+        path.iter().try_fold(expression.get_buf(), |bytes, attribute| find_attr(bytes, *attribute))
     })
 }

@@ -16,7 +16,7 @@ use super::value::{commented, concatenation};
 use super::{Table, encode, nfgenmsg, userdata};
 use crate::error::Result;
 use crate::netlink::Socket;
-use crate::netlink::socket::header;
+use crate::netlink::message::header;
 
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const EXCLUSIVE: u16 = libc::NLM_F_EXCL as u16;

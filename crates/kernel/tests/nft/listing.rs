@@ -1,7 +1,8 @@
 //! What we send, nft prints: our bytecode is what nft itself makes of the same text.
 
 use expect_test::{Expect, expect};
-use kernel::nft::{Chain, CtState, Expr, Family, Hook, Kind, Point, Policy, Rule, Selector, Table, Transaction, Value};
+use kernel::nft::{Chain, Change, CtState, Expr, Family, Hook, Kind, Point, Policy, Rule, Selector, Table};
+use kernel::nft::{Transaction, Unlike, Value, unlike};
 
 use crate::namespace::{fresh, listed, run, socket};
 
@@ -19,6 +20,7 @@ pub fn check(transaction: &Transaction, expected: &Expect) {
     let ours = fresh(|| {
         transaction.commit(&mut socket()).expect("a commit");
         expected.assert_eq(&listed());
+        reads_back(transaction);
         bytecode()
     });
     let theirs = fresh(|| {
@@ -26,6 +28,36 @@ pub fn check(transaction: &Transaction, expected: &Expect) {
         bytecode()
     });
     assert_eq!(ours, theirs);
+}
+
+/// Every rule of the transaction is found to be what it is, and nothing else.
+fn reads_back(transaction: &Transaction) {
+    let mut chains: Vec<(&Table, Chain)> = Vec::new();
+    for change in transaction.changes() {
+        match change {
+            Change::AddChain { table, chain, .. } => chains.push((table, Chain::new(&chain.name))),
+            Change::AddRule { chain, rule, .. } => {
+                let own = chains.iter_mut().find(|(_, added)| added.name == *chain);
+                own.expect("the chain comes first").1.rules.push(rule.clone());
+            }
+            _ => {}
+        }
+    }
+    for (table, chain) in chains {
+        assert_eq!(unlike(&mut socket(), table, &chain), Ok(vec![]));
+        let mut other = chain.clone();
+        if let Some(rule) = other.rules.pop() {
+            other.rules.insert(0, Rule::new([Expr::MarkBits { mask: 1 << 9, value: 1 << 9 }, Expr::DROP]));
+            let first = Unlike { place: 1, wanted: other.rules.first().cloned(), found: true };
+            assert_eq!(unlike(&mut socket(), table, &other).expect("a list").first(), Some(&first));
+            other.rules = [chain.rules.as_slice(), std::slice::from_ref(&rule)].concat();
+            let last = Unlike { place: other.rules.len(), wanted: Some(rule), found: false };
+            assert_eq!(unlike(&mut socket(), table, &other), Ok(vec![last]));
+            other.rules = chain.rules[..chain.rules.len() - 1].to_vec();
+            let last = Unlike { place: chain.rules.len(), wanted: None, found: true };
+            assert_eq!(unlike(&mut socket(), table, &other), Ok(vec![last]));
+        }
+    }
 }
 
 pub fn ip(text: &str) -> Value {

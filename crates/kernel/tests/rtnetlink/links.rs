@@ -205,14 +205,19 @@ fn vlans_of_a_bridge_port() {
             Ok(_) => {
                 let change = Change { master: Some(found(socket, "br0").index), ..Change::default() };
                 link::set(socket, index, "host0", &change).unwrap();
-                port_vlan::add(socket, index, "host0", vlan).unwrap();
-                assert!(port_vlan::list(socket, index).unwrap().contains(&vlan));
-                port_vlan::remove(socket, index, "host0", vlan).unwrap();
-                assert!(!port_vlan::list(socket, index).unwrap().contains(&vlan));
+                let range = (200..=4094).map(|id| port_vlan::PortVlan { id, pvid: false, untagged: false });
+                let vlans: Vec<_> = [vlan].into_iter().chain(range).collect();
+                port_vlan::add(socket, index, "host0", &vlans).unwrap();
+                let default = port_vlan::PortVlan { id: 1, pvid: false, untagged: true };
+                assert_eq!(port_vlan::list(socket, index).unwrap(), [&[default], vlans.as_slice()].concat());
+                port_vlan::remove(socket, index, "host0", &vlans).unwrap();
+                assert_eq!(port_vlan::list(socket, index).unwrap(), [default]);
+                let bridge = found(socket, "br0").index;
+                assert_eq!(port_vlan::default_of(socket, bridge, "br0").unwrap(), Some(1));
             }
             Err(error) => {
                 assert_eq!(error.errno, libc::EOPNOTSUPP, "{error}");
-                let error = port_vlan::add(socket, index, "host0", vlan).unwrap_err();
+                let error = port_vlan::add(socket, index, "host0", &[vlan]).unwrap_err();
                 assert_eq!(error.errno, libc::EOPNOTSUPP, "{error}");
             }
         }

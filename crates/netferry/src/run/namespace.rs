@@ -28,12 +28,12 @@ impl Namespace {
     /// `EPERM` without CAP_SYS_ADMIN; what the kernel says about `lo`.
     pub fn create() -> io::Result<Self> {
         // A thread of its own: only its namespace changes, and there is no way back that could fail.
-        let made = std::thread::spawn(|| {
+        let made = std::thread::Builder::new().spawn(|| {
             // SAFETY: a network namespace is no property that other threads' memory or descriptors depend on.
             unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
             loopback_up()?;
             Netns::current().map_err(io::Error::other)
-        });
+        })?;
         let netns = made.join().map_err(|_| io::Error::other("the thread that makes the namespace panicked"))??;
         Ok(Self { netns })
     }

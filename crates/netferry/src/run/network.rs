@@ -40,9 +40,8 @@ pub fn choose(options: &Options, run: &Session, names: &[String], ports: &[Publi
 }
 
 fn default(options: &Options, run: &Session, with_ports: bool) -> Result<Choice, Error> {
-    let directory = options.conf_dir();
-    let is_builtin = discover::is_empty(&directory)?;
-    let list = if is_builtin { builtin(run, with_ports)? } else { discover::default_network(&directory)?.list };
+    let is_builtin = discover::is_empty(&options.conf_dir())?;
+    let list = if is_builtin { builtin(run, with_ports)? } else { options.load_default()? };
     Ok(Choice { list, capabilities: Capabilities::new(), is_builtin })
 }
 
@@ -57,6 +56,11 @@ fn builtin(run: &Session, with_ports: bool) -> Result<NetworkList, Error> {
     }
     let mut list = cni::json::parse(&bytes).map_err(|error| Error::new(code::DECODE, error.to_string()))?;
     if let Some(plugins) = list.get_mut("plugins").and_then(Value::as_array_mut) {
+        if let Some(bridge) = plugins.first_mut().and_then(Value::as_object_mut) {
+            // Where bridged frames pass iptables (br_netfilter), what the command sends to its own published port is turned
+            // round on the bridge.
+            bridge.insert("hairpinMode".to_owned(), true.into());
+        }
         plugins.push(json!({ "type": "portmap", "capabilities": { PORT_MAPPINGS: true }, "snat": true }));
     }
     NetworkList::parse(list.to_string().as_bytes())

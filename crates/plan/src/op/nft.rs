@@ -139,7 +139,10 @@ impl Nft {
         for chain in &self.chains {
             if query::chain(socket, &self.table, &chain.name)?.is_none() {
                 differences.push(Difference::absent(format_args!("nft chain {} {}", self.table, chain.name)));
+                continue;
             }
+            let unlike = nft::unlike(socket, &self.table, chain)?;
+            differences.extend(unlike.iter().map(|unlike| self.rule_differs(chain, unlike)));
         }
         for set in &self.sets {
             for wanted in self.elements_of(set) {
@@ -152,6 +155,15 @@ impl Nft {
             }
         }
         Ok(())
+    }
+
+    fn rule_differs(&self, chain: &nft::Chain, unlike: &nft::Unlike) -> Difference {
+        let object = format!("nft rule {} of chain {} {}", unlike.place, self.table, chain.name);
+        match &unlike.wanted {
+            Some(rule) if unlike.found => Difference::new(object, rule, "another"),
+            Some(rule) => Difference::absent(format_args!("{object} ({rule})")),
+            None => Difference::new(object, "absent", "present"),
+        }
     }
 
     /// Deletes the owner's elements: those of the plan, or, where the plan does not know them, those with its comment.

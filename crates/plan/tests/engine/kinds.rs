@@ -146,14 +146,18 @@ fn vlans_of_a_port() {
         ip("link add br0 type bridge");
         ip("link set near0 master br0");
         let vlan = Vlan { id: 7, pvid: false, untagged: false };
-        let plan = own(PortVlan { device: "near0".to_owned(), vlan, present: true });
+        let vlans = |absent: &[Vlan], present: &[Vlan]| {
+            own(PortVlan { device: "near0".to_owned(), absent: absent.to_vec(), present: present.to_vec() })
+        };
+        let plan = vlans(&[], &[vlan]);
         let before = node.dump();
         match node.engine().apply(&plan) {
             Ok(()) => {
                 assert_eq!(node.engine().remove(&plan), []);
-                let gone = own(PortVlan { device: "near0".to_owned(), vlan, present: false });
-                node.engine().apply(&gone).unwrap();
+                node.engine().apply(&vlans(&[vlan], &[])).unwrap();
                 live(node, &plan, Removal::Stays);
+                let range = (100..=200).map(|id| Vlan { id, ..vlan }).collect::<Vec<_>>();
+                live(node, &vlans(&[Vlan { id: 1, ..vlan }, vlan], &range), Removal::Stays);
             }
             // What a kernel without BRIDGE_VLAN_FILTERING answers.
             Err(error) => {
@@ -232,7 +236,7 @@ fn an_iptables_chain() {
             run(program, "-t nat -A POSTROUTING -j ACCEPT");
         }
         let addresses = ["10.77.0.2/24", "fd77::2/64"].map(|net| net.parse().unwrap()).to_vec();
-        let op = Iptables { network: "net".to_owned(), id: "cid".to_owned(), addresses };
+        let op = Iptables { network: "net".to_owned(), id: "cid".to_owned(), ifname: "eth0".to_owned(), addresses };
         live(node, &own(op), Removal::Goes);
     });
 }

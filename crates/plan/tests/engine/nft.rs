@@ -133,3 +133,21 @@ fn an_owner_with_several_networks_leaves_no_chain() {
         assert_eq!(listed(), "", "the last two chains, and the table with them");
     });
 }
+
+/// A chain that somebody emptied or added to leads to the elements of nobody as it should.
+#[test]
+fn check_names_every_rule_that_is_not_as_it_was_made() {
+    between(|_| {
+        let plan = of("net", "owner", &[[10, 0, 0, 1]]);
+        let mut engine = plan::Engine::open(None).unwrap();
+        engine.apply(&plan).unwrap();
+        let mut check = || engine.check(&plan).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(check(), Vec::<String>::new());
+        run("nft", "flush chain inet engine net-net");
+        assert_eq!(check(), ["nft rule 1 of chain inet engine net-net (masquerade) is missing"]);
+        run("nft", "add rule inet engine net-net return");
+        run("nft", "add rule inet engine postrouting accept");
+        let another = "nft rule 1 of chain inet engine net-net is another, expected masquerade";
+        assert_eq!(check(), [another, "nft rule 2 of chain inet engine postrouting is present, expected absent"]);
+    });
+}

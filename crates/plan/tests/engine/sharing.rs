@@ -44,12 +44,32 @@ fn an_unused_bridge_goes_and_a_used_one_stays() {
     between(|node| {
         let before = node.dump();
         node.engine().apply(&port("a")).unwrap();
-        node.engine().remove_unused(Side::Host, "br0").unwrap();
+        node.engine().remove_unused(Side::Host, "br0", |_| false).unwrap();
         assert!(ip("link").contains("br0"), "it has a port");
         assert_eq!(node.engine().remove(&port("a")), []);
-        node.engine().remove_unused(Side::Host, "br0").unwrap();
+        node.engine().remove_unused(Side::Host, "br0", |_| false).unwrap();
         assert_same(&before, &node.dump(), "the last one out");
-        node.engine().remove_unused(Side::Host, "br0").unwrap();
+        node.engine().remove_unused(Side::Host, "br0", |_| false).unwrap();
+    });
+}
+
+/// A gateway in a VLAN joins the bridge by a pair on the host, which is no reason to keep it.
+#[test]
+fn a_bridge_with_nothing_but_its_own_parts_goes_with_them() {
+    between(|node| {
+        let before = node.dump();
+        let is_part = |other: &str| other == "br0.7" || other == "br0.8";
+        node.engine().apply(&port("a")).unwrap();
+        for vlan in ["7", "8"] {
+            ip(&format!("link add port{vlan} master br0 type veth peer br0.{vlan}"));
+        }
+        node.engine().remove_unused(Side::Host, "br0", is_part).unwrap();
+        assert!(ip("link").contains("port7"), "a container is there");
+        assert_eq!(node.engine().remove(&port("a")), []);
+        node.engine().remove_unused(Side::Host, "br0", |other| other == "br0.7").unwrap();
+        assert!(ip("link").contains("br0:") && ip("link").contains("port7"), "somebody else's pair is there");
+        node.engine().remove_unused(Side::Host, "br0", is_part).unwrap();
+        assert_same(&before, &node.dump(), "the last one out");
     });
 }
 
@@ -117,7 +137,7 @@ fn race(role: &str) {
         let mut input = std::io::stdin();
         let end = std::thread::spawn(move || std::io::copy(&mut input, &mut std::io::sink()));
         while !end.is_finished() {
-            open().remove_unused(Side::Host, "br0").unwrap();
+            open().remove_unused(Side::Host, "br0", |_| false).unwrap();
         }
         return;
     }

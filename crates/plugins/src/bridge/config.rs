@@ -98,22 +98,20 @@ impl Conf {
         self.ip_masq_backend.as_deref()
     }
 
-    /// The VLANs that the port is to carry.
+    /// The VLANs that the port is to carry, ascending.
     pub fn port_vlans(&self) -> Vec<PortVlan> {
         let access = if self.vlan == 0 && !self.vlan_trunk.is_empty() { 1 } else { self.vlan };
-        let access = u16::try_from(access).ok().filter(|id| *id != 0);
-        // DEL reads what nobody validated: a range must end.
-        let number = |id: Option<i64>| id.and_then(|id| u16::try_from(id).ok());
-        let ids = self.vlan_trunk.iter().flat_map(|trunk| {
-            let range = number(trunk.min_id).zip(number(trunk.max_id)).map(|(min, max)| min..=max);
-            range.into_iter().flatten().chain(number(trunk.id))
-        });
-        let mut tagged: Vec<u16> = ids.collect();
-        tagged.sort_unstable();
-        tagged.dedup();
-        tagged.retain(|id| Some(*id) != access);
-        let own = access.map(|id| PortVlan { id, pvid: true, untagged: true });
-        own.into_iter().chain(tagged.into_iter().map(|id| PortVlan { id, pvid: false, untagged: false })).collect()
+        // DEL reads what nobody validated: what is no VLAN was never made, and each is counted once.
+        let is_vlan = |id: &i64| (1..=LAST_VLAN).contains(id);
+        let mut carried = [false; LAST_VLAN as usize + 1];
+        for trunk in &self.vlan_trunk {
+            let range = trunk.min_id.zip(trunk.max_id).map(|(min, max)| min.max(1)..=max.min(LAST_VLAN));
+            for id in range.into_iter().flatten().chain(trunk.id.filter(is_vlan)) {
+                carried[id as usize] = true;
+            }
+        }
+        let ids = (1..=LAST_VLAN).filter(|id| carried[*id as usize] || *id == access);
+        ids.map(|id| PortVlan { id: id as u16, pvid: id == access, untagged: id == access }).collect()
     }
 
     fn validate_trunk(&self) -> Result<(), String> {
@@ -175,5 +173,24 @@ pub fn requested_mac(call: &Call<'_, Conf>) -> Result<Option<Mac>, Error> {
     match text.parse() {
         Ok(mac) => Ok(Some(mac)),
         Err(error) => Err(Error::internal(format!("failed to parse MAC address: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vlans(conf: &str) -> Vec<u16> {
+        let conf: Conf = serde_json::from_str(conf).expect("a configuration");
+        conf.port_vlans().iter().map(|vlan| vlan.id).collect()
+    }
+
+    #[test]
+    fn what_nobody_validated_is_no_longer_than_all_vlans() {
+        let range = r#"{"minID":0,"maxID":65535},{"minID":-9,"maxID":9223372036854775807},{"id":70000}"#;
+        let many = vec![range; 10_000].join(",");
+        let all = vlans(&format!(r#"{{"vlanTrunk":[{many}]}}"#));
+        assert_eq!((all.len(), all[0], all[4093]), (4094, 1, 4094));
+        assert_eq!(vlans(r#"{"vlan":5000,"vlanTrunk":[{"minID":9,"maxID":7},{"id":3},{"id":2},{"id":3}]}"#), [2, 3]);
     }
 }

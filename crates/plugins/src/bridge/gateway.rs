@@ -6,7 +6,8 @@ use cni::{AddResult, Error, Route};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::netlink::address::{self, Address};
 use kernel::netlink::link::{Kind, Link as Found};
-use plan::op::{self, Link, Peer, PortVlan};
+use kernel::netlink::port_vlan::PortVlan;
+use plan::op::{self, Link, Peer};
 use plan::{Engine, Plan, Side};
 
 use super::{Facts, ignore_advertisements};
@@ -21,6 +22,12 @@ pub fn device(conf: &Conf) -> String {
         0 => conf.bridge().to_owned(),
         vlan => format!("{}.{vlan}", conf.bridge()),
     }
+}
+
+/// True if `name` is what the gateway of some VLAN of `bridge` is called.
+pub fn is_device(bridge: &str, name: &str) -> bool {
+    let vlan = name.strip_prefix(bridge).and_then(|rest| rest.strip_prefix('.'));
+    vlan.is_some_and(|vlan| vlan.parse::<u16>().is_ok())
 }
 
 /// The bridge's port to that veth.
@@ -93,7 +100,7 @@ pub fn plan(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult, plan: &mut 
     let conf = &call.conf;
     let device = device(conf);
     if conf.vlan != 0 && !facts.foreign_gateway {
-        vlan_device(conf, &device, plan);
+        vlan_device(conf, facts, &device, plan);
     }
     let wanted = addresses(given);
     // On the node's second ADD they are there, and nothing has to be asked of the kernel again.
@@ -142,7 +149,7 @@ fn conflicting<'a>(found: &'a [Address], wanted: &Address, all: &[Address]) -> O
 }
 
 /// With an access VLAN the gateway is a veth in the host, its other end a port of the bridge in that VLAN.
-fn vlan_device(conf: &Conf, device: &str, plan: &mut Plan) {
+fn vlan_device(conf: &Conf, facts: &Facts, device: &str, plan: &mut Plan) {
     let port = port(conf);
     plan.share(
         Side::Host,
@@ -156,11 +163,8 @@ fn vlan_device(conf: &Conf, device: &str, plan: &mut Plan) {
     );
     ignore_advertisements(plan, device);
     if let Ok(id) = u16::try_from(conf.vlan) {
-        let vlan = |id, own| kernel::netlink::port_vlan::PortVlan { id, pvid: own, untagged: own };
-        if id != 1 {
-            plan.share(Side::Host, PortVlan { device: port.clone(), vlan: vlan(1, false), present: false });
-        }
-        plan.share(Side::Host, PortVlan { device: port, vlan: vlan(id, true), present: true });
+        let own = vec![PortVlan { id, pvid: true, untagged: true }];
+        plan.share(Side::Host, super::carried(conf, facts, &port, own));
     }
     plan.share(Side::Host, op::Change { up: Some(true), ..op::Change::of(device) });
 }

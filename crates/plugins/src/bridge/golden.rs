@@ -1,5 +1,6 @@
 //! The golden cases of `bridge`, see [`crate::golden`]. `facts.json` may have `bridge` (true if it is there),
-//! `addresses` of the gateway interface and `foreignGateway`.
+//! `addresses` of the gateway interface, `foreignGateway` and
+//! `defaultVlan` of the bridge.
 
 use kernel::netlink::address::Address;
 use kernel::netlink::link::{Kind, Link};
@@ -18,6 +19,7 @@ fn facts(facts: &Value) -> Facts {
         bridge: facts["bridge"].as_bool().filter(|there| *there).map(|_| link()),
         addresses: crate::golden::strings(&facts["addresses"]).iter().map(address).collect(),
         foreign_gateway: facts["foreignGateway"].as_bool().unwrap_or_default(),
+        default_vlan: facts["defaultVlan"].as_u64().and_then(|id| id.try_into().ok()),
     }
 }
 

@@ -8,10 +8,12 @@ mod golden;
 use cni::{AddResult, Error, IpConfig, Version};
 use kernel::mac::Mac;
 use kernel::netlink::link::{Kind, Link as Found, Port};
+use kernel::netlink::port_vlan::{self, PortVlan as Vlan};
 use kernel::sysctl;
 use plan::op::{self, Change, Link, Peer, PortVlan, Sysctl};
 use plan::{Engine, Plan, Side};
 
+use crate::attachment::Attachment;
 use crate::interface::{self, Call, InterfacePlugin, from_kernel};
 use crate::layer3::{self, Detection};
 use crate::run::Plugin;
@@ -42,6 +44,15 @@ pub struct Facts {
     addresses: Vec<kernel::netlink::address::Address>,
     /// Another program made the gateway's veth into the VLAN.
     foreign_gateway: bool,
+    /// The VLAN that the bridge puts new ports into, if it is there and VLANs matter.
+    default_vlan: Option<u16>,
+}
+
+impl Facts {
+    /// The VLAN that the bridge puts new ports into; one that is made now has the kernel's default.
+    fn default_vlan(&self) -> Option<u16> {
+        if self.bridge.is_some() { self.default_vlan } else { Some(1) }
+    }
 }
 
 impl InterfacePlugin for Bridge {
@@ -64,7 +75,14 @@ impl InterfacePlugin for Bridge {
         }
         let addresses = gateway::observe(call, bridge.as_ref(), engine)?;
         let foreign_gateway = gateway::is_foreign(&call.conf, engine)?;
-        Ok(Facts { bridge, addresses, foreign_gateway })
+        let default_vlan = match bridge.as_ref().filter(|_| call.conf.has_vlans()) {
+            Some(bridge) => {
+                let socket = engine.socket(Side::Host).map_err(from_kernel)?;
+                port_vlan::default_of(socket, bridge.index, name).map_err(from_kernel)?
+            }
+            None => None,
+        };
+        Ok(Facts { bridge, addresses, foreign_gateway, default_vlan })
     }
 
     fn links(call: &Call<'_, Conf>, facts: &Facts) -> Plan {
@@ -102,7 +120,7 @@ impl InterfacePlugin for Bridge {
             },
         );
         // The port itself needs no `accept_ra`: the bridge takes every frame before IPv6 sees one.
-        vlans(call, &host, &mut plan);
+        vlans(call, facts, &host, &mut plan);
         plan
     }
 
@@ -174,7 +192,9 @@ impl InterfacePlugin for Bridge {
             errors.extend(macspoof::remove_foreign(&call.attachment, engine).err());
         }
         if call.conf.remove_when_empty {
-            errors.extend(engine.remove_unused(Side::Host, call.conf.bridge()).err().map(from_kernel));
+            let bridge = call.conf.bridge();
+            let removed = engine.remove_unused(Side::Host, bridge, |other| gateway::is_device(bridge, other));
+            errors.extend(removed.err().map(from_kernel));
         }
         errors
     }
@@ -184,9 +204,15 @@ impl InterfacePlugin for Bridge {
 fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
     let conf = &call.conf;
     let name = conf.bridge();
+    // An address of its own: without one a bridge takes the lowest of its ports' and changes it as they come and go. So
+    // CHECK expects the one of the result only if it is this.
+    let own = || Attachment::new(name, "bridge", "").mac();
+    let mac = match call.is_check() {
+        true => call.host_mac(name).filter(|mac| *mac == own()),
+        false => facts.bridge.is_none().then(own),
+    };
     let new = Link {
-        // An address of its own: without one a bridge takes the lowest of its ports' and changes it as they come and go.
-        mac: facts.bridge.is_none().then(|| crate::attachment::Attachment::new(name, "bridge", "").mac()),
+        mac,
         mtu: conf.mtu().filter(|_| facts.bridge.is_none()),
         ..Link::new(name, Kind::Bridge { vlan_filtering: conf.has_vlans() })
     };
@@ -208,18 +234,24 @@ fn ignore_advertisements(plan: &mut Plan, device: &str) {
     plan.share(Side::Host, Sysctl { device: Some(device.to_owned()), settings, optional: true });
 }
 
-fn vlans(call: &Call<'_, Conf>, port: &str, plan: &mut Plan) {
+fn vlans(call: &Call<'_, Conf>, facts: &Facts, port: &str, plan: &mut Plan) {
     if !call.conf.has_vlans() {
         return;
     }
-    let vlans = call.conf.port_vlans();
-    if !call.conf.preserve_default_vlan && !vlans.iter().any(|vlan| vlan.id == 1) {
-        let vlan = kernel::netlink::port_vlan::PortVlan { id: 1, pvid: false, untagged: false };
-        plan.own(Side::Host, PortVlan { device: port.to_owned(), vlan, present: false });
+    let mut vlans = carried(&call.conf, facts, port, call.conf.port_vlans());
+    if call.is_foreign() {
+        // The Go plugin leaves the bridge's default VLAN there (Debian's 1.1.1, which has no `preserveDefaultVlan`).
+        vlans.absent.clear();
     }
-    for vlan in vlans {
-        plan.own(Side::Host, PortVlan { device: port.to_owned(), vlan, present: true });
-    }
+    plan.own(Side::Host, vlans);
+}
+
+/// What a port carries: `vlans`, and the bridge's default VLAN only if that is to be preserved.
+fn carried(conf: &Conf, facts: &Facts, port: &str, vlans: Vec<Vlan>) -> PortVlan {
+    let default =
+        facts.default_vlan().filter(|id| !conf.preserve_default_vlan && !vlans.iter().any(|vlan| vlan.id == *id));
+    let absent = default.map(|id| Vlan { id, pvid: false, untagged: false });
+    PortVlan { device: port.to_owned(), absent: absent.into_iter().collect(), present: vlans }
 }
 
 /// The container end's hardware address, as far as it was asked for or, on CHECK, is known.
