@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod dist;
+mod fuzz;
 mod leftovers;
 mod setup;
 mod shell;
@@ -25,6 +26,7 @@ const SUBCOMMANDS: &[(&str, &str, Subcommand)] = &[
         bench::run,
     ),
     ("vm", "run the tests that another kernel is for, on Debian's in QEMU", vm::run),
+    ("fuzz", "run the fuzz targets: [--seconds N] [TARGET...]", fuzz::run),
     ("dist", "build and check the static binaries of a release, in target/dist", dist::run),
 ];
 
