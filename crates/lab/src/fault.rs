@@ -5,17 +5,17 @@
 //! (strace(1), `-e inject=SYSCALL:error=E:when=N`), runs them all on parallel nodes, and returns what held and what
 //! did not. Points are counted per process, from its own first instruction: loaders' files are no points.
 
+mod cases;
 mod points;
 mod prove;
 
+pub use cases::one_document;
 pub use points::Point;
 pub use prove::Outcome;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::node::{Container, Node};
-use crate::plugin::{Attachment, Plugins, Verb};
 use crate::process::{Invocation, Output};
-use serde_json::Value;
 
 /// The state the faults start from, and what they are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub enum Baseline {
     /// One complete run and its recovery came before; what they leave (a shared bridge, chains) is the clean state,
     /// and every point must come back to exactly it.
     Warm,
+    /// The state in which the commands were made. The run changes nothing: after every point there must be exactly it,
+    /// before any recovery, a killed run's included.
+    Unchanged,
 }
 
 /// One container on one node, and the commands for it.
@@ -34,12 +37,12 @@ pub struct Steps {
     pub prepare: Vec<Invocation>,
     /// The run whose system calls fail.
     pub act: Invocation,
-    /// What must clean up after it, however it ended.
-    pub recover: Invocation,
+    /// What must clean up after it, however it ended. `None`: the next run of `act` does.
+    pub recover: Option<Invocation>,
 }
 
-/// Makes the commands for a node and its container.
-pub type MakeSteps = Box<dyn Fn(&Node, &Container) -> Steps + Send + Sync>;
+/// Makes the commands for a node and its container, and what they need there.
+pub type MakeSteps = Box<dyn Fn(&Node, &Container) -> Result<Steps> + Send + Sync>;
 
 /// A row of the table.
 pub struct FaultCase {
@@ -47,6 +50,8 @@ pub struct FaultCase {
     pub name: String,
     /// From where.
     pub baseline: Baseline,
+    /// Which points belong to the case; how many others there were is printed.
+    pub only: fn(&Point) -> bool,
     /// Whether a run that reports an error must have undone itself before `recover`.
     pub undoes: bool,
     /// Judges what a run printed whose call failed and which was not killed.
@@ -64,36 +69,4 @@ pub enum Fault {
     Error(&'static str),
     /// The process gets SIGKILL as it enters the call.
     Kill,
-}
-
-impl FaultCase {
-    /// ADD of a plugin, recovered by DEL; and DEL after an unharmed ADD, recovered by DEL again.
-    pub fn plugin(name: &str, plugins: &Plugins, conf: &Value, baseline: Baseline) -> [FaultCase; 2] {
-        [Verb::Add, Verb::Del].map(|verb| {
-            let (plugins, conf) = (plugins.clone(), conf.clone());
-            FaultCase {
-                name: format!("{name} {} {baseline:?}", verb.name()),
-                baseline,
-                undoes: verb == Verb::Add,
-                answers: one_document,
-                setup: |_| Ok(()),
-                steps: Box::new(move |_, container| {
-                    let attachment = Attachment::new("fault", container);
-                    let call = |verb| plugins.invocation(verb, &conf, &attachment);
-                    let prepare = if verb == Verb::Del { vec![call(Verb::Add)] } else { Vec::new() };
-                    Steps { prepare, act: call(verb), recover: call(Verb::Del) }
-                }),
-            }
-        })
-    }
-}
-
-/// What a plugin must print whatever happens to it: on success a result or nothing, else one error object.
-pub fn one_document(output: &Output) -> Result<()> {
-    if output.status.success() && output.stdout.is_empty() {
-        return Ok(());
-    }
-    let document: Value = serde_json::from_str(&output.stdout).map_err(Error::during("not one JSON document"))?;
-    let error = document.get("code").is_some_and(Value::is_u64) && document.get("msg").is_some_and(Value::is_string);
-    if output.status.success() || error { Ok(()) } else { Err(Error::new("neither a result nor an error object")) }
 }

@@ -80,18 +80,6 @@ impl Node {
         Snapshot::take(self.namespaces(), &[Path::new("/run"), Path::new("/var/lib")])
     }
 
-    /// Whether this kernel can filter VLANs on a bridge (CONFIG_BRIDGE_VLAN_FILTERING). When it cannot, says so on
-    /// standard output and in the report, under `what`: rows that need it are for `cargo xtask vm`.
-    pub fn filters_vlans(&self, what: &str) -> Result<bool> {
-        let try_it = "ip link add lab-vlan type bridge vlan_filtering 1 && ip link del lab-vlan";
-        let has = Invocation::command(&["sh", "-c", try_it]).run(self.namespaces())?.status.success();
-        if !has {
-            println!("{what}: this kernel cannot filter VLANs on a bridge");
-            crate::report::count("unsupported", 1, what);
-        }
-        Ok(has)
-    }
-
     /// The processes that run in this node, besides its holder.
     pub fn processes(&self) -> Vec<u32> {
         let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();

@@ -15,7 +15,7 @@ pub struct Plugins {
     directory: PathBuf,
 }
 
-/// CNI_COMMAND.
+/// CNI_COMMAND; PLAN is netferry's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum Verb {
@@ -23,6 +23,7 @@ pub enum Verb {
     Check,
     Del,
     Gc,
+    Plan,
     Status,
     Version,
 }
@@ -54,6 +55,7 @@ impl Verb {
             Verb::Check => "CHECK",
             Verb::Del => "DEL",
             Verb::Gc => "GC",
+            Verb::Plan => "PLAN",
             Verb::Status => "STATUS",
             Verb::Version => "VERSION",
         }

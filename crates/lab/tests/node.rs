@@ -127,13 +127,13 @@ fn shell(name: &str, baseline: Baseline, act: &'static str, recover: &'static st
     FaultCase {
         name: name.to_owned(),
         baseline,
+        only: |_| true,
         undoes: false,
         answers: |_| Ok(()),
         setup: |_| Ok(()),
-        steps: Box::new(move |_, _| Steps {
-            prepare: Vec::new(),
-            act: Invocation::command(&["sh", "-ec", act]),
-            recover: Invocation::command(&["sh", "-c", recover]),
+        steps: Box::new(move |_, _| {
+            let act = Invocation::command(&["sh", "-ec", act]);
+            Ok(Steps { prepare: Vec::new(), act, recover: Some(Invocation::command(&["sh", "-c", recover])) })
         }),
     }
 }
@@ -157,6 +157,13 @@ fn a_recovery_that_forgets_something_is_found() {
         let text = outcome.verdict("forgetful").unwrap_err().to_string();
         assert!(text.contains("+ file /run/a"), "{text}");
     }
+}
+
+#[test]
+fn a_question_that_changes_something_is_found() {
+    let case = shell("liar", Baseline::Unchanged, "echo > /run/a; rm /run/a", "rm -f /run/a");
+    let text = case.prove().unwrap().verdict("liar").unwrap_err().to_string();
+    assert!(text.contains("left by the run itself:\n+ file /run/a"), "{text}");
 }
 
 #[test]

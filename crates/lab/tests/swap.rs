@@ -13,19 +13,36 @@ struct Row {
     gateways: &'static [&'static str],
 }
 
-fn rows() -> Vec<Row> {
-    let mut rows = networks();
-    let vlans = Node::new().and_then(|node| node.filters_vlans("swap: bridge with a VLAN")).expect("a node");
-    rows.retain(|row| vlans || row.conf["vlan"].is_null());
-    rows
+fn conf(plugin: &str, more: Value) -> Value {
+    let mut conf = json!({"cniVersion": "1.0.0", "name": "swap", "type": plugin});
+    conf.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    conf
+}
+
+/// What needs a kernel that filters VLANs on bridges. Debian's Go plugin (1.1.1) knows no trunks, and always leaves the
+/// bridge's VLAN 1 on the port, as netferry does with `preserveDefaultVlan`.
+fn vlans() -> Vec<Row> {
+    let v4 = json!({"type": "host-local", "subnet": "10.30.0.0/24"});
+    let both = json!({"type": "host-local", "ranges": [[{"subnet": "10.31.0.0/24"}], [{"subnet": "fd31::/64"}]]});
+    vec![
+        Row {
+            name: "bridge with a VLAN",
+            conf: conf("bridge", json!({"vlan": 30, "isGateway": true, "ipam": v4})),
+            gateways: &["10.30.0.1"],
+        },
+        Row {
+            name: "bridge with a VLAN, dual stack, masquerade",
+            conf: conf(
+                "bridge",
+                json!({"vlan": 31, "preserveDefaultVlan": true, "isGateway": true, "ipMasq": true,
+                    "ipMasqBackend": "iptables", "ipam": both}),
+            ),
+            gateways: &["10.31.0.1", "fd31::1"],
+        },
+    ]
 }
 
 fn networks() -> Vec<Row> {
-    let conf = |plugin: &str, more: Value| {
-        let mut conf = json!({"cniVersion": "1.0.0", "name": "swap", "type": plugin});
-        conf.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        conf
-    };
     let v4 = json!({"type": "host-local", "subnet": "10.30.0.0/24", "routes": [{"dst": "0.0.0.0/0"}]});
     let dual = json!({"type": "host-local", "ranges": [[{"subnet": "10.31.0.0/24"}], [{"subnet": "fd31::/64"}]]});
     let both: &[&str] = &["10.31.0.1", "fd31::1"];
@@ -34,11 +51,6 @@ fn networks() -> Vec<Row> {
         Row {
             name: "bridge",
             conf: conf("bridge", json!({"isGateway": true, "hairpinMode": true, "ipam": v4})),
-            gateways: &["10.30.0.1"],
-        },
-        Row {
-            name: "bridge with a VLAN",
-            conf: conf("bridge", json!({"vlan": 30, "isGateway": true, "ipam": v4})),
             gateways: &["10.30.0.1"],
         },
         Row {
@@ -114,8 +126,8 @@ fn round(row: &Row, adder: &Plugins, deleter: &Plugins) -> Result<()> {
     stage.judge()
 }
 
-fn swap(adder: (&str, &Plugins), deleter: (&str, &Plugins)) {
-    let complaints = rows().into_iter().filter_map(|row| {
+fn swap(rows: Vec<Row>, adder: (&str, &Plugins), deleter: (&str, &Plugins)) {
+    let complaints = rows.into_iter().filter_map(|row| {
         let name = format!("{}: ADD by {}, DEL by {}", row.name, adder.0, deleter.0);
         let outcome = round(&row, adder.1, deleter.1);
         report::count("swap", 1, &name);
@@ -132,39 +144,55 @@ fn implementations() -> (Plugins, Plugins) {
 #[test]
 fn go_adds_and_netferry_deletes() {
     let (go, ours) = implementations();
-    swap(("Go", &go), ("netferry", &ours));
+    swap(networks(), ("Go", &go), ("netferry", &ours));
 }
 
 #[test]
 fn netferry_adds_and_go_deletes() {
     let (go, ours) = implementations();
-    swap(("netferry", &ours), ("Go", &go));
+    swap(networks(), ("netferry", &ours), ("Go", &go));
 }
 
 #[test]
 fn netferry_alone() {
     let ours = Plugins::ours().expect("netferry's plugins");
-    swap(("netferry", &ours), ("netferry", &ours));
+    swap(networks(), ("netferry", &ours), ("netferry", &ours));
 }
 
 /// The control: were Go's own rounds not clean, the other tests would say nothing. (Go leaves macspoofchk's jump.)
 #[test]
 fn go_alone() {
     let go = Plugins::debian().expect("Debian's plugins");
-    swap(("Go", &go), ("Go", &go));
+    swap(networks(), ("Go", &go), ("Go", &go));
 }
 
-/// The namespace is gone before DEL: what Go added, ours removes without it, addresses and masquerading included.
-#[test]
-fn netferry_deletes_what_go_added_when_the_namespace_is_gone() {
+fn vanish(rows: Vec<Row>) {
     let (go, ours) = implementations();
     let complaints = |row: &Row| {
         let outcome = vanished(row, &go, &ours);
         report::count("swap", 1, row.name);
         outcome.err().map(|error| format!("{}: {error}\n", row.name))
     };
-    let complaints: String = rows().iter().filter_map(complaints).collect();
+    let complaints: String = rows.iter().filter_map(complaints).collect();
     assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+/// The namespace is gone before DEL: what Go added, ours removes without it, addresses and masquerading included.
+#[test]
+fn netferry_deletes_what_go_added_when_the_namespace_is_gone() {
+    vanish(networks());
+}
+
+/// Every combination, and the namespace gone, with VLANs.
+#[test]
+#[ignore = "needs a kernel that filters VLANs on bridges: cargo xtask vm"]
+fn vlans_in_every_direction() {
+    let (go, ours) = implementations();
+    let (go, ours) = (("Go", &go), ("netferry", &ours));
+    for (adder, deleter) in [(go, ours), (ours, go), (ours, ours), (go, go)] {
+        swap(vlans(), adder, deleter);
+    }
+    vanish(vlans());
 }
 
 fn vanished(row: &Row, adder: &Plugins, deleter: &Plugins) -> Result<()> {

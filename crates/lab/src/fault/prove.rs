@@ -71,7 +71,7 @@ impl FaultCase {
     /// The unharmed run does not work, or strace does not. What faults broke is in the outcome.
     pub fn prove(&self) -> Result<Outcome> {
         let (cold, warm) = (self.bench(Baseline::Cold, None)?, self.bench(Baseline::Warm, None)?);
-        let points = self.points(if self.baseline == Baseline::Cold { &cold } else { &warm })?;
+        let (points, others) = self.points(if self.baseline == Baseline::Cold { &cold } else { &warm })?;
         let reference = Reference { cold: cold.clean, warm: (*warm.clean).clone().without_macs() };
         let outcome = Mutex::new(Outcome { points: points.len(), ..Outcome::default() });
         let queue: Queue = Mutex::new(points.into_iter().flat_map(with_faults).collect());
@@ -87,7 +87,7 @@ impl FaultCase {
         })?;
         let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
         println!(
-            "{}: {} points, {} faults, {} not clean, {} not reached again",
+            "{}: {} points and {others} left to other rows, {} faults, {} not clean, {} not reached again",
             self.name,
             outcome.points,
             outcome.faults,
@@ -103,7 +103,7 @@ impl FaultCase {
         let node = Node::new()?;
         (self.setup)(&node)?;
         let container = node.container("c1")?;
-        let steps = (self.steps)(&node, &container);
+        let steps = (self.steps)(&node, &container)?;
         let mut bench = Bench { node, container, steps, clean: Arc::default() };
         if baseline == Baseline::Warm {
             // Twice: what a first round leaves, a second may change.
@@ -114,15 +114,17 @@ impl FaultCase {
         Ok(bench)
     }
 
-    fn points(&self, bench: &Bench) -> Result<Vec<Point>> {
+    /// The points of the case, and how many do not belong to it.
+    fn points(&self, bench: &Bench) -> Result<(Vec<Point>, usize)> {
         bench.prepare()?;
         let trace = memory(c"trace")?;
         let options =
             ["--seccomp-bpf", "-yy", "-e"].map(str::to_owned).into_iter().chain([format!("trace={}", points::TRACED)]);
         let (output, trace) = bench.traced(trace, options.collect())?;
         output.success()?;
-        bench.steps.recover.run(bench.node.namespaces())?.success()?;
-        Ok(points::parse(&trace))
+        bench.recover()?;
+        let (points, others): (Vec<_>, Vec<_>) = points::parse(&trace).into_iter().partition(self.only);
+        Ok((points, others.len()))
     }
 
     fn work(&self, queue: &Queue, outcome: &Mutex<Outcome>, reference: &Reference) -> Result<()> {
@@ -188,14 +190,15 @@ impl FaultCase {
         if answers && !(point.syscall.starts_with("write") && point.about.starts_with("1<")) {
             (self.answers)(&output).map_err(|error| context("the answer", format!("{error}\n")))?;
         }
-        if self.undoes && answers && !output.status.success() {
-            self.left(bench, reference)?.map_or(Ok(()), |left| Err(context("the failed run did not undo", left)))?;
+        if self.baseline == Baseline::Unchanged || (self.undoes && answers && !output.status.success()) {
+            self.left(bench, reference)?.map_or(Ok(()), |left| Err(context("left by the run itself", left)))?;
         }
-        let recovered = bench.steps.recover.run(bench.node.namespaces())?.success();
-        recovered.map_err(|error| context("recovery", format!("{error}\n")))?;
+        bench.recover().map_err(|error| context("recovery", format!("{error}\n")))?;
         self.left(bench, reference)?.map_or(Ok(()), |left| Err(context("after recovery", left)))?;
-        bench.round().map_err(|error| context("the next run", format!("{error}\n")))?;
-        if self.baseline == Baseline::Warm {
+        if bench.steps.recover.is_some() {
+            bench.round().map_err(|error| context("the next run", format!("{error}\n")))?;
+        }
+        if self.baseline != Baseline::Cold {
             // What that run leaves is seen after the next point; the worker looks after the last one.
             return Ok(hit);
         }
@@ -206,7 +209,7 @@ impl FaultCase {
     /// What is in the state and should not be.
     fn left(&self, bench: &Bench, reference: &Reference) -> Result<Option<String>> {
         match self.baseline {
-            Baseline::Warm => settle(|| bench.snapshot(), |now| bench.clean.diff(now)),
+            Baseline::Warm | Baseline::Unchanged => settle(|| bench.snapshot(), |now| bench.clean.diff(now)),
             Baseline::Cold => {
                 settle(|| bench.snapshot(), |now| now.clone().without_macs().beyond(&[&bench.clean, &reference.warm]))
             }
@@ -222,7 +225,12 @@ impl Bench {
     fn round(&self) -> Result<()> {
         self.prepare()?;
         self.steps.act.run(self.node.namespaces())?.success()?;
-        self.steps.recover.run(self.node.namespaces())?.success().map(drop)
+        if self.steps.recover.is_some() { self.recover() } else { Ok(()) }
+    }
+
+    fn recover(&self) -> Result<()> {
+        let cure = self.steps.recover.as_ref().unwrap_or(&self.steps.act);
+        cure.run(self.node.namespaces())?.success().map(drop)
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

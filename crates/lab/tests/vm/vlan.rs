@@ -214,3 +214,67 @@ fn del_needs_no_namespace() {
     assert_eq!(settle(|| node.snapshot(), |now| clean.diff(now)).unwrap(), None);
     assert_eq!(first.reaches(&gateways()), Some(true));
 }
+
+/// The bridge's port to the gateway of VLAN 100.
+fn gateway_port(node: &Node) -> String {
+    let said = node.run(["ip", "-o", "link", "show", "br0.100"]).unwrap().stdout;
+    said.split_once("br0.100@").unwrap().1.split(':').next().unwrap().to_owned()
+}
+
+/// An adopted bridge may put new ports into another VLAN than 1, or into none.
+#[test]
+#[ignore = "needs a kernel that filters VLANs on bridges: cargo xtask vm"]
+fn a_port_leaves_the_default_vlan_of_its_bridge() {
+    let ours = Plugins::ours().unwrap();
+    for (default, preserve, expected) in [
+        ("5", false, &["100 PVID Egress Untagged"][..]),
+        ("5", true, &["5 Egress Untagged", "100 PVID Egress Untagged"]),
+        ("0", false, &["100 PVID Egress Untagged"]),
+        ("100", false, &["100 PVID Egress Untagged"]),
+    ] {
+        let node = Node::new().unwrap();
+        let bridge = format!("ip link add br0 type bridge vlan_filtering 1 vlan_default_pvid {default}");
+        node.run(["sh", "-ec", &bridge]).unwrap();
+        let conf = network(json!({"vlan": 100, "isGateway": true, "preserveDefaultVlan": preserve}));
+        let attached = Attached::new(&node, "c", &ours, &conf);
+        for port in [attached.port(), &gateway_port(&node)] {
+            assert_eq!(carried(&node, port), expected, "default {default}, {conf}");
+        }
+        assert_eq!(attached.reaches(&gateways()), Some(true));
+        ours.check(&node, &conf, &attached.result, &attached.attachment).unwrap();
+        if default == "5" {
+            let change = if preserve { "del" } else { "add" };
+            node.run(["bridge", "vlan", change, "dev", attached.port(), "vid", "5"]).unwrap();
+            let outcome = ours.check(&node, &conf, &attached.result, &attached.attachment);
+            assert_eq!(outcome.is_ok(), preserve, "{outcome:?}");
+        }
+    }
+}
+
+/// The gateways of the VLANs are ports, and no reason to keep the bridge; the last container takes them along.
+#[test]
+#[ignore = "needs a kernel that filters VLANs on bridges: cargo xtask vm"]
+fn an_empty_bridge_goes_with_its_gateways() {
+    let (go, ours) = (Plugins::debian().unwrap(), Plugins::ours().unwrap());
+    for adder in [&ours, &go] {
+        let node = Node::new().unwrap();
+        let keys = |vlan| json!({"vlan": vlan, "isGateway": true, "removeWhenEmpty": true});
+        let (red, mut blue) = (network(keys(100)), network(keys(200)));
+        blue["name"] = "blue".into();
+        blue["ipam"]["ranges"] = json!([[{"subnet": "10.43.0.0/24"}]]);
+        let round = || {
+            let [one, two] =
+                [("one", &red), ("two", &blue)].map(|(name, conf)| Attached::new(&node, name, adder, conf));
+            ours.del(&node, &red, &one.attachment).unwrap();
+            assert_eq!(two.reaches(&["10.43.0.1".parse().unwrap()]), Some(true), "the other VLAN is in use");
+            ours.del(&node, &blue, &two.attachment).unwrap();
+            for link in ["br0", "br0.100", "br0.200"] {
+                assert!(node.run(["ip", "link", "show", link]).is_err(), "{link}");
+            }
+        };
+        round();
+        let clean = node.snapshot().unwrap();
+        round();
+        assert_eq!(settle(|| node.snapshot(), |now| clean.diff(now)).unwrap(), None);
+    }
+}
