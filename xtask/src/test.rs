@@ -62,6 +62,9 @@ fn tests(product: &Product, chosen: &[String], mark: &str) -> Result<(Summary, R
     };
     runner.env("NETFERRY_CNI_DIR", &product.plugins).env("NETFERRY_BIN", &product.netferry);
     runner.env(REPORT, &report).env(RUN, mark);
+    // Most of a test's time is the kernel's grace periods.
+    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    runner.env("NEXTEST_TEST_THREADS", threads.to_string()).env("RUST_TEST_THREADS", threads.to_string());
     let (said, result) = shown(&mut runner)?;
     let reported = std::fs::read_to_string(&report).unwrap_or_default();
     remove(&report);
