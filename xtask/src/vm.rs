@@ -31,16 +31,17 @@ const PACKAGES: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
 const MODULES: &str = "veth bridge br_netfilter 8021q macvlan ipvlan dummy vrf ifb crc32c_generic
     nf_tables nft_chain_nat nft_masq nft_nat nft_redir nft_ct nft_compat nft_fib_inet nft_limit nft_log nft_reject_inet
     nft_meta_bridge nf_conntrack_netlink
-    xt_MASQUERADE xt_comment xt_conntrack xt_nat xt_tcpudp xt_addrtype xt_mark xt_multiport";
+    iptable_nat ip6table_nat xt_MASQUERADE xt_comment xt_conntrack xt_nat xt_tcpudp xt_addrtype xt_mark xt_multiport";
 
 /// Programs that the tests run.
 const PROGRAMS: &str = "ip bridge tc nft iptables ip6tables iptables-save ip6tables-save iptables-restore
     ip6tables-restore iptables-nft-save ip6tables-nft-save iptables-legacy-save ip6tables-legacy-save
-    conntrack sysctl ping strace sh cat touch sleep ls rm";
+    iptables-legacy-restore ip6tables-legacy-restore conntrack sysctl ping strace sh cat touch sleep ls rm";
 
 /// Test binaries: package, test, arguments.
 const TESTS: &[(&str, &str, &str)] = &[
     ("kernel", "rtnetlink", ""),
+    ("kernel", "nft", ""),
     ("lab", "vm", " --include-ignored"),
     ("lab", "swap", " --ignored"),
     ("lab", "faults", " --ignored --nocapture"),

@@ -137,7 +137,8 @@ fn what_iptables_says_is_in_the_error() {
     fresh(|| {
         let id = "x".repeat(20_000);
         let error = add_masquerade(&mut socket(), "mynet", &id, &addresses(), &[]).expect_err("a line too long");
-        assert!(error.to_string().starts_with("run iptables-restore: Input/output error ("), "{error}");
+        assert_eq!((error.what.as_str(), error.errno), ("run iptables-restore", libc::EIO));
+        assert!(error.extack.as_ref().is_some_and(|text| text.contains("too long")), "{error}");
     });
 }
 

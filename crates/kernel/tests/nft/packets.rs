@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 use std::sync::mpsc;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use kernel::nft::{
@@ -14,45 +15,64 @@ fn ip(text: &str) -> Value {
     Value::Ip(text.parse().expect("an address"))
 }
 
-/// Makes a host (a third thread's namespace) with a container 10.77.0.2 and an outside 192.0.2.2, and runs `inside` in
-/// the container's and `outside` in the outside's namespace, each told by a message that the host is set up.
+/// Makes a host with a container 10.77.0.2 and an outside 192.0.2.2, each in a namespace of its own, and runs `inside`
+/// and `outside` in theirs once `host` is done in its.
 fn topology(host: impl FnOnce() + Send, inside: impl FnOnce() + Send, outside: impl FnOnce() + Send) {
-    let (name, ready) = mpsc::channel::<i32>();
-    let (go_inside, wait_inside) = mpsc::channel::<()>();
-    let (go_outside, wait_outside) = mpsc::channel::<()>();
-    let thread = |name: mpsc::Sender<i32>, wait: mpsc::Receiver<()>, test: Box<dyn FnOnce() + Send + '_>| {
-        fresh(move || {
-            // SAFETY: asks for this thread's number.
-            name.send(unsafe { libc::gettid() }).expect("the host listens");
-            wait.recv().expect("the host is set up");
-            test();
-        });
-    };
     std::thread::scope(|scope| {
-        let other = name.clone();
-        scope.spawn(move || thread(name, wait_inside, Box::new(inside)));
-        let container = ready.recv().expect("a container");
-        scope.spawn(move || thread(other, wait_outside, Box::new(outside)));
-        let beyond = ready.recv().expect("an outside");
-        fresh(|| {
-            for (link, thread, address, peer) in
-                [("c", container, "10.77.0.1/24", "10.77.0.2/24"), ("o", beyond, "192.0.2.1/24", "192.0.2.2/24")]
+        let container = Neighbour::new(scope, "10.77.0.2/24", move || {
+            run("ip route add default via 10.77.0.1", "");
+            inside();
+        });
+        let beyond = Neighbour::new(scope, "192.0.2.2/24", outside);
+        // Moved, so that the neighbours' threads fail when the host does, instead of waiting for ever.
+        fresh(move || {
+            for (link, thread, address) in
+                [("c", container.number, "10.77.0.1/24"), ("o", beyond.number, "192.0.2.1/24")]
             {
                 run(&format!("ip link add {link} type veth peer name eth0 netns {thread}"), "");
                 run(&format!("ip addr add {address} dev {link}"), "");
                 run(&format!("ip link set {link} up"), "");
-                let within = format!("nsenter --net=/proc/{thread}/ns/net ip");
-                run(&format!("{within} addr add {peer} dev eth0"), "");
-                run(&format!("{within} link set eth0 up"), "");
-                run(&format!("{within} link set lo up"), "");
             }
-            run(&format!("nsenter --net=/proc/{container}/ns/net ip route add default via 10.77.0.1"), "");
             run("sysctl -qw net.ipv4.ip_forward=1", "");
             host();
-            go_inside.send(()).expect("the container waits");
-            go_outside.send(()).expect("the outside waits");
+            // The links are gone with the host's namespace, which is gone with this thread.
+            for neighbour in [&container, &beyond] {
+                neighbour.go.send(()).expect("it waits");
+            }
+            for neighbour in [container, beyond] {
+                neighbour.test.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            }
         });
     });
+}
+
+/// A thread in a namespace of its own, to which the host gives eth0.
+struct Neighbour<'scope> {
+    number: i32,
+    go: mpsc::Sender<()>,
+    test: ScopedJoinHandle<'scope, ()>,
+}
+
+impl<'scope> Neighbour<'scope> {
+    /// Waits for the host, then has `address` and runs `test`.
+    fn new(
+        scope: &'scope Scope<'scope, '_>,
+        address: &'static str,
+        test: impl FnOnce() + Send + 'scope,
+    ) -> Neighbour<'scope> {
+        let (name, named) = mpsc::channel();
+        let (go, wait) = mpsc::channel();
+        let body = move || {
+            // SAFETY: asks for this thread's number.
+            name.send(unsafe { libc::gettid() }).expect("the host listens");
+            wait.recv().expect("the host is set up");
+            run(&format!("ip addr add {address} dev eth0"), "");
+            run("ip link set eth0 up", "");
+            test();
+        };
+        let test = scope.spawn(move || fresh(body));
+        Neighbour { number: named.recv().expect("a namespace"), go, test }
+    }
 }
 
 /// Receives one datagram and says from where it came.
