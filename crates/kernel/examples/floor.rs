@@ -77,7 +77,8 @@ fn attach(netns: &str, name: &str, bridge: Option<&str>, addresses: &[(IpNet, Ip
     };
     let made = link::add(&mut host, &new)?.ok_or("this kernel does not tell what it made (before 6.2)")?;
     let index = made.peer.ok_or("a veth without a peer")?;
-    link::set(&mut host, made.index, name, &Change { alias: Some("floor"), ..Change::default() })?;
+    let link_local = bridge.map(|_| false);
+    link::set(&mut host, made.index, name, &Change { alias: Some("floor"), link_local, ..Change::default() })?;
     for (own, gateway) in addresses {
         let flags = if own.addr().is_ipv6() { flags::NODAD } else { 0 };
         let flags = if bridge.is_none() { flags | flags::NOPREFIXROUTE } else { flags };

@@ -21,6 +21,8 @@ pub struct Engine {
     nft: Option<Socket>,
     /// Something was deleted through `nft` that no detached child waits for: closing it would block.
     lingers: bool,
+    /// A detached child has `nft` too: closing it here is nothing.
+    handed_over: bool,
     /// Elements with the owner's mark were found and deleted.
     pub(crate) had_marks: bool,
     links: Vec<Known>,
@@ -52,6 +54,7 @@ impl Engine {
             container: container.map(|netns| Place { netns, socket: None }),
             nft: None,
             lingers: false,
+            handed_over: false,
             had_marks: false,
             links: Vec::new(),
             lock: None,
@@ -126,7 +129,8 @@ impl Engine {
             Some(lock) => lock.is_marked(),
             None => Lock::open().and_then(|lock| lock.is_marked()),
         };
-        (self.lingers || marked().unwrap_or(false)).then_some(Nft { socket, deleted: self.lingers })
+        let in_the_way = self.lingers || (!self.handed_over && marked().unwrap_or(false));
+        in_the_way.then_some(Nft { socket, deleted: self.lingers })
     }
 
     /// True if something was deleted through the nfnetlink socket that no detached child waits for.
@@ -171,6 +175,7 @@ impl Engine {
         self.nft = nft;
         // The detached child that the socket was lent for waits for its deletions too.
         self.lingers = false;
+        self.handed_over = self.nft.is_some();
         match (side, &mut self.container) {
             (Side::Host, _) => self.host.socket = socket,
             (Side::Container, Some(container)) => container.socket = socket,

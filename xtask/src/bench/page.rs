@@ -61,8 +61,10 @@ one without exec, which waits for the kernel's grace periods after the call has 
 
 const HOW_TO_READ: &str = "\
 Every number is the time from spawn to reap of one plugin call, the median of its row with its minimum and 90th percentile
-beside it; all run at real-time priority where that is allowed, so that the rest of the machine interferes less. All contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a
-subnet and networks of its own; each ADD is proven to have done what it printed, and each DEL to have removed the link.
+beside it; all run at real-time priority where that is allowed, so that the rest of the machine interferes less. All
+contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a subnet and networks of
+its own, each call behind an untimed start of the same program, so that nobody pays for the caches that another emptied. Each
+ADD is proven to have done what it printed, and each DEL to have removed the link.
 Only the **ratios** mean something elsewhere: times are those of one machine, and of what else it did at the time.
 
 - `go` is Debian's containernetworking-plugins with iptables-nft, `go-legacy` the same with iptables-legacy.

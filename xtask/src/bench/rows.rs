@@ -155,11 +155,13 @@ pub fn alternate(
 
 /// One ADD and its DEL, both proven.
 fn once(attachment: &Attachment<'_>, first: bool) -> Result<(f64, f64), String> {
+    attachment.warm()?;
     let added = attachment.add()?;
     attachment.prove_added(&added)?;
     if first && attachment.network == Network::Masquerade {
         prove_masquerade(attachment, &added.stdout)?;
     }
+    attachment.warm()?;
     let deleted = attachment.del(&added.stdout)?;
     attachment.prove_deleted()?;
     if !matches!(attachment.network, Network::HostLocal(_)) {

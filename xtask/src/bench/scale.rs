@@ -57,6 +57,12 @@ pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<
     Ok(())
 }
 
+/// Who takes part where there are many containers.
+fn contenders(node: &Node, network: Network) -> Vec<Contender> {
+    let floor = [Floor].into_iter().filter(|_| network == Network::Bridge);
+    [Ours, Go].into_iter().chain(floor).filter(|who| node.has(*who)).collect()
+}
+
 /// Reserves addresses as both implementations write them.
 fn reserve(who: Contender, count: usize) -> Result<(), String> {
     let directory = PathBuf::from("/var/lib/cni/networks").join(Network::HostLocal(count).name(who));
@@ -81,7 +87,7 @@ fn sequential(
     containers: &[String],
     results: &mut Results,
 ) -> Result<(), String> {
-    for who in [Ours, Go].into_iter().filter(|who| node.has(*who)) {
+    for who in contenders(node, network) {
         eprintln!("{key}: {}", who.name());
         let mut adds = Vec::new();
         let mut printed = Vec::new();
@@ -115,8 +121,7 @@ fn parallel(
     rounds: usize,
     results: &mut Results,
 ) -> Result<(), String> {
-    let floor = [Floor].into_iter().filter(|_| network == Network::Bridge);
-    let contenders: Vec<Contender> = [Ours, Go].into_iter().chain(floor).filter(|who| node.has(*who)).collect();
+    let contenders = contenders(node, network);
     let mut walls: Vec<(Vec<f64>, Vec<f64>)> = contenders.iter().map(|_| Default::default()).collect();
     for round in 0..rounds {
         for (who, (adds, dels)) in contenders.iter().zip(&mut walls) {

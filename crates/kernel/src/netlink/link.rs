@@ -43,6 +43,10 @@ pub const OPERSTATE_UP: u8 = 6;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 pub(super) const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const IN6_ADDR_GEN_MODE_EUI64: u8 = 0;
+const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 
@@ -287,6 +291,9 @@ pub struct Change<'a> {
     pub alias: Option<&'a str>,
     /// Bridge port settings; the link must be a port by then or by the same change.
     pub port: Option<Port>,
+    /// The kernel makes itself an IPv6 link-local address once there is a carrier (`addrgenmode`). Nothing to do, and no
+    /// error, on a link that has no IPv6.
+    pub link_local: Option<bool>,
 }
 
 /// Changes a link.
@@ -294,6 +301,16 @@ pub struct Change<'a> {
 /// # Errors
 /// `ENODEV` if there is none of this index; the kernel's words otherwise. A change of several fields is not atomic.
 pub fn set(socket: &mut Socket, index: u32, name: &str, change: &Change<'_>) -> Result<()> {
+    match request_change(socket, index, name, change) {
+        // No IPv6 in this kernel, or too small an MTU for it: seen before anything is changed (`validate_linkmsg`).
+        Err(error) if error.errno == libc::EAFNOSUPPORT && change.link_local.is_some() => {
+            request_change(socket, index, name, &Change { link_local: None, ..*change })
+        }
+        outcome => outcome,
+    }
+}
+
+fn request_change(socket: &mut Socket, index: u32, name: &str, change: &Change<'_>) -> Result<()> {
     let mut header = Ifinfomsg { ifi_index: index.cast_signed(), ..Ifinfomsg::new() };
     for (wanted, flag) in [(change.up, flags::UP), (change.promisc, flags::PROMISC), (change.allmulti, flags::ALLMULTI)]
     {
@@ -325,6 +342,9 @@ pub fn set(socket: &mut Socket, index: u32, name: &str, change: &Change<'_>) -> 
     if let Some(port) = change.port {
         push_port(attributes.as_vec_mut(), port);
     }
+    if let Some(link_local) = change.link_local {
+        push_addr_gen_mode(attributes.as_vec_mut(), link_local);
+    }
     drop(attributes);
     socket.change(&request, format_args!("set {change} on link {name}"))
 }
@@ -337,6 +357,15 @@ fn push_port(buffer: &mut Vec<u8>, port: Port) {
     push_bytes(buffer, IFLA_BRPORT_ISOLATED, &[u8::from(port.isolated)]);
     finalize_nested_header(buffer, data);
     finalize_nested_header(buffer, info);
+}
+
+fn push_addr_gen_mode(buffer: &mut Vec<u8>, link_local: bool) {
+    let families = push_nested_header(buffer, IFLA_AF_SPEC);
+    let ipv6 = push_nested_header(buffer, libc::AF_INET6 as u16);
+    let mode = if link_local { IN6_ADDR_GEN_MODE_EUI64 } else { IN6_ADDR_GEN_MODE_NONE };
+    push_bytes(buffer, IFLA_INET6_ADDR_GEN_MODE, &[mode]);
+    finalize_nested_header(buffer, ipv6);
+    finalize_nested_header(buffer, families);
 }
 
 impl fmt::Display for Change<'_> {
@@ -352,6 +381,7 @@ impl fmt::Display for Change<'_> {
             .extend(self.master.map(|master| if master == 0 { "nomaster".into() } else { format!("master {master}") }));
         words.extend(self.alias.map(|alias| format!("alias {alias}")));
         words.extend(self.port.map(|p| format!("hairpin {} isolated {}", on(p.hairpin), on(p.isolated))));
+        words.extend(self.link_local.map(|made| format!("addrgenmode {}", if made { "eui64" } else { "none" })));
         words.extend(self.promisc.map(|value| format!("promisc {}", on(value))));
         words.extend(self.allmulti.map(|value| format!("allmulticast {}", on(value))));
         words.extend(self.up.map(|up| if up { "up".into() } else { "down".into() }));

@@ -2,11 +2,12 @@
 
 use kernel::Socket;
 use kernel::mac::Mac;
+use kernel::netlink::address;
 use kernel::netlink::link::{self, Change, IpvlanMode, Kind, Link, MacvlanMode, NewLink, NewPeer, Port, flags};
 use kernel::netns::Netns;
 use kernel::{Family, netlink::port_vlan};
 
-use super::{container, in_netns, ip, ip_json, make, pair};
+use super::{container, in_netns, ip, ip_json, make, pair, wait_until};
 
 fn mac(text: &str) -> Mac {
     text.parse().unwrap()
@@ -53,6 +54,30 @@ fn veth_across_namespaces() {
         link::remove(socket, host.index, "veth1").unwrap();
         assert_eq!(link::get(socket, "veth1").unwrap(), None);
         assert_eq!(link::get(&mut inside, "eth0").unwrap(), None);
+    });
+}
+
+#[test]
+fn a_link_without_a_link_local_address() {
+    in_netns(|socket| {
+        let mut new = NewLink::new("bare0", &Kind::Veth);
+        new.peer = Some(NewPeer { name: "usual0", mac: None, mtu: None, netns: None });
+        let bare = make(socket, &new);
+        let usual = bare.peer.unwrap();
+        for (index, name, link_local) in [(bare.index, "bare0", false), (usual, "usual0", true)] {
+            let change = Change { up: Some(true), link_local: Some(link_local), ..Change::default() };
+            assert!(change.to_string().starts_with("addrgenmode "), "{change}");
+            link::set(socket, index, name, &change).unwrap();
+        }
+        assert!(wait_until(|| !address::list(socket, Some(usual)).unwrap().is_empty()));
+        assert!(wait_until(|| found(socket, "bare0").operstate == link::OPERSTATE_UP));
+        assert_eq!(address::list(socket, Some(bare.index)).unwrap(), []);
+        assert_eq!(ip_json("-d link show dev bare0")[0]["inet6_addr_gen_mode"], "none");
+        // Too small for IPv6, which the kernel then takes off the link.
+        link::set(socket, usual, "usual0", &Change { mtu: Some(1000), ..Change::default() }).unwrap();
+        let change = Change { alias: Some("small"), link_local: Some(false), ..Change::default() };
+        link::set(socket, usual, "usual0", &change).unwrap();
+        assert_eq!(found(socket, "usual0").alias.as_deref(), Some("small"));
     });
 }
 

@@ -26,6 +26,8 @@ pub struct Change {
     pub alias: Option<String>,
     /// Bridge port settings.
     pub port: Option<Port>,
+    /// The kernel makes itself an IPv6 link-local address; for a link that the same plan makes, and not compared.
+    pub link_local: Option<bool>,
 }
 
 impl Change {
@@ -70,6 +72,7 @@ impl Change {
             mtu: self.mtu,
             alias: self.alias.as_deref(),
             port: self.port,
+            link_local: self.link_local,
             ..link::Change::default()
         }
     }
@@ -89,6 +92,7 @@ impl Change {
                 .filter(|alias| Some(*alias) != found.alias.as_ref())
                 .map(|_| found.alias.clone().unwrap_or_default()),
             port: self.port.filter(|port| Some(*port) != found.port).map(|_| found.port.unwrap_or_default()),
+            link_local: None,
         }
     }
 
@@ -106,6 +110,7 @@ impl Change {
             mtu: previous.mtu.and(self.mtu),
             alias: previous.alias.as_ref().and(self.alias.clone()),
             port: previous.port.and(self.port),
+            link_local: None,
         };
         if previous != Self::of(&self.device) {
             let object = format_args!("{side} link {}", self.device).to_string();

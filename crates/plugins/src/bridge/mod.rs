@@ -116,6 +116,8 @@ impl InterfacePlugin for Bridge {
             Change {
                 alias: Some(attachment.alias()).filter(|_| own),
                 port: Some(port).filter(|port| *port != Port::default()),
+                // A port has no use for an address, and every one that is there makes all changes of links slower.
+                link_local: Some(false).filter(|_| own),
                 ..Change::of(&host)
             },
         );
