@@ -93,3 +93,35 @@ fn so_is_one_with_a_hardware_address_of_its_own() {
 fn so_is_one_after_an_owner_with_a_hardware_address_of_its_own() {
     is_reached_at_once_after(None, Some("02:00:00:00:00:02"));
 }
+
+/// Through the node, for which it must find the container itself: with a link-local address in duplicate address detection
+/// the kernel asks for nobody, for a second or two.
+fn is_reached_from_elsewhere_at_once(plugin: &str) {
+    let (node, ours) = (Node::new().unwrap(), Plugins::ours().unwrap());
+    let (far, container) = (node.container("far").unwrap(), node.container("near").unwrap());
+    let script = "ip link add uplink0 type veth peer name eth0 netns far
+        ip addr add 192.0.2.1/24 dev uplink0; ip addr add 2001:db8::1/64 dev uplink0 nodad; ip link set uplink0 up
+        ip -n far addr add 192.0.2.2/24 dev eth0; ip -n far addr add 2001:db8::2/64 dev eth0 nodad
+        ip -n far link set eth0 up
+        ip -n far route add default via 192.0.2.1; ip -n far route add default via 2001:db8::1
+        until ip netns exec far ping -n -c 1 -W 1 192.0.2.1 && ip netns exec far ping -n -c 1 -W 1 2001:db8::1; do :; done";
+    node.run(["sh", "-ec", script]).unwrap();
+    let ranges = json!([[{"subnet": "10.51.0.0/24"}], [{"subnet": "fd51::/64"}]]);
+    let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+    let conf = json!({"cniVersion": "1.1.0", "name": "traffic", "type": plugin, "isGateway": true,
+        "ipam": {"type": "host-local", "ranges": ranges, "routes": routes}});
+    ours.add(&node, &conf, &Attachment::new("near", &container)).unwrap();
+    for address in ["10.51.0.2", "fd51::2"] {
+        far.run(["ping", "-n", "-c", "1", "-W", "1", address]).unwrap();
+    }
+}
+
+#[test]
+fn a_container_on_a_new_bridge_is_reached_from_elsewhere_at_once() {
+    is_reached_from_elsewhere_at_once("bridge");
+}
+
+#[test]
+fn a_container_behind_a_ptp_is_reached_from_elsewhere_at_once() {
+    is_reached_from_elsewhere_at_once("ptp");
+}

@@ -221,7 +221,7 @@ fn plugins_are_killed_with_an_add_that_is_killed() {
     let script = r#"
         cat > /run/bin/slow <<'END'
 #!/bin/sh
-[ $CNI_COMMAND = ADD ] && { echo $$ $PPID > /run/new; mv /run/new /run/pids; sleep 60; touch /run/late; }
+[ $CNI_COMMAND = ADD ] && { echo $$ $PPID > /run/new; mv /run/new /run/pids; for turn in $(seq 600); do sleep 0.1; done; touch /run/late; }
 exit 0
 END
         chmod +x /run/bin/slow; lives() { grep -q '^State:.[^ZX]' /proc/$1/status 2> /dev/null; }

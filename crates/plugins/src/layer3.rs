@@ -43,6 +43,23 @@ pub fn ipv6_sysctls(plan: &mut Plan, device: &str, given: &AddResult, detection:
     plan.own(Side::Container, Sysctl { device: Some(device.to_owned()), settings, optional: false });
 }
 
+/// A router's advertisement in a container network is nothing that the node should configure itself by.
+pub fn ignore_advertisements(device: &str) -> Sysctl {
+    on_host(device, "accept_ra")
+}
+
+/// The node's link-local address is usable at once: until it is, the node asks nobody on this link for a packet that it
+/// forwards (`ndisc_send_ns`), and containers cannot be reached through it for a second or two.
+pub fn skip_detection(device: &str) -> Sysctl {
+    on_host(device, "accept_dad")
+}
+
+/// Switches a key of IPv6 off on a link of the node. Optional: a kernel without IPv6 has no such key.
+fn on_host(device: &str, key: &str) -> Sysctl {
+    let settings = vec![(sysctl::interface("ipv6", device, key), "0".to_owned())];
+    Sysctl { device: Some(device.to_owned()), settings, optional: true }
+}
+
 /// The address of a container, with the broadcast address that the reference plugins give it.
 pub fn container_address(ip: &IpConfig, detection: Detection) -> Address {
     let mut address = Address::new(0, ip.address);

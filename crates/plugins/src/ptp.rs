@@ -9,8 +9,7 @@ use kernel::mac::Mac;
 use kernel::netlink::address::{self, Address, scope};
 use kernel::netlink::link::Kind;
 use kernel::netlink::route::Route;
-use kernel::sysctl;
-use plan::op::{self, Change, Link, Peer, Sysctl};
+use plan::op::{self, Change, Link, Peer};
 use plan::{Engine, Plan, Side};
 use serde::Deserialize;
 
@@ -99,8 +98,7 @@ impl InterfacePlugin for Ptp {
             },
         );
         plan.own(Side::Host, Change { alias: Some(attachment.alias()).filter(|_| own), ..Change::of(&host) });
-        let settings = vec![(sysctl::interface("ipv6", &host, "accept_ra"), "0".to_owned())];
-        plan.own(Side::Host, Sysctl { device: Some(host), settings, optional: true });
+        plan.own(Side::Host, layer3::ignore_advertisements(&host));
         plan
     }
 
@@ -122,6 +120,9 @@ impl InterfacePlugin for Ptp {
         // Not for CHECK: a plugin behind this one may have tuned them.
         if !call.is_check() {
             layer3::ipv6_sysctls(&mut plan, device, given, Detection::Off);
+            if given.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
+                plan.own(Side::Host, layer3::skip_detection(&host));
+            }
         }
         for ip in &given.ips {
             let mut address = layer3::container_address(ip, Detection::Off);

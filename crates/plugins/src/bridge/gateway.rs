@@ -10,7 +10,7 @@ use kernel::netlink::port_vlan::PortVlan;
 use plan::op::{self, Link, Peer};
 use plan::{Engine, Plan, Side};
 
-use super::{Facts, ignore_advertisements};
+use super::Facts;
 use crate::attachment::Attachment;
 use crate::bridge::config::Conf;
 use crate::interface::{Call, from_kernel};
@@ -161,7 +161,8 @@ fn vlan_device(conf: &Conf, facts: &Facts, device: &str, plan: &mut Plan) {
             ..Link::new(&port, Kind::Veth)
         },
     );
-    ignore_advertisements(plan, device);
+    plan.share(Side::Host, layer3::ignore_advertisements(device));
+    plan.share(Side::Host, layer3::skip_detection(device));
     if let Ok(id) = u16::try_from(conf.vlan) {
         let own = vec![PortVlan { id, pvid: true, untagged: true }];
         plan.share(Side::Host, super::carried(conf, facts, &port, own));

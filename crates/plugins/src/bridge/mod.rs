@@ -9,8 +9,7 @@ use cni::{AddResult, Error, IpConfig, Version};
 use kernel::mac::Mac;
 use kernel::netlink::link::{Kind, Link as Found, Port};
 use kernel::netlink::port_vlan::{self, PortVlan as Vlan};
-use kernel::sysctl;
-use plan::op::{self, Change, Link, Peer, PortVlan, Sysctl};
+use plan::op::{self, Change, Link, Peer, PortVlan};
 use plan::{Engine, Plan, Side};
 
 use crate::attachment::Attachment;
@@ -221,19 +220,13 @@ fn bridge(call: &Call<'_, Conf>, facts: &Facts, plan: &mut Plan) {
     plan.share(Side::Host, new);
     // Also on one that is there but not up: whoever made it was killed before this.
     if !facts.bridge.as_ref().is_some_and(Found::is_up) {
-        ignore_advertisements(plan, name);
+        plan.share(Side::Host, layer3::ignore_advertisements(name));
+        plan.share(Side::Host, layer3::skip_detection(name));
     }
     plan.share(
         Side::Host,
         Change { up: Some(true), promisc: Some(true).filter(|_| conf.promisc_mode), ..Change::of(name) },
     );
-}
-
-/// A router's advertisement in a container network is nothing that the node should configure itself by.
-fn ignore_advertisements(plan: &mut Plan, device: &str) {
-    let settings = vec![(sysctl::interface("ipv6", device, "accept_ra"), "0".to_owned())];
-    // Optional: a kernel without IPv6 has no such key.
-    plan.share(Side::Host, Sysctl { device: Some(device.to_owned()), settings, optional: true });
 }
 
 fn vlans(call: &Call<'_, Conf>, facts: &Facts, port: &str, plan: &mut Plan) {
