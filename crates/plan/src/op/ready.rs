@@ -11,10 +11,13 @@ use crate::{Engine, Side};
 
 /// The kernel's link watch takes up a carrier in microseconds; a loaded machine may take its time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long to look again at once before going to sleep in between.
-const AWAKE: Duration = Duration::from_millis(1);
-/// How long to sleep between two looks.
-const NAP: Duration = Duration::from_micros(200);
+/// How often to look again at once before going to sleep in between: the shortest sleep is several times as long as what
+/// is being waited for.
+const AWAKE: u32 = 3;
+/// How long to sleep at first; then twice as long each time, since whoever has the kernel's lock needs it to get on.
+const NAP: Duration = Duration::from_micros(100);
+/// How long to sleep at most.
+const LONGEST_NAP: Duration = Duration::from_millis(10);
 
 /// A link that must be operationally up: both ends of a veth up, and as a bridge port forwarding.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +30,7 @@ impl Ready {
     pub(crate) fn apply(&self, engine: &mut Engine, side: Side) -> Result<Done> {
         let index = engine.index(side, &self.device)?;
         let started = Instant::now();
+        let (mut looks, mut nap) = (0, NAP);
         loop {
             let found = link::get_by_index(engine.socket(side)?, index)?;
             if found.as_ref().is_some_and(|link| link.operstate == OPERSTATE_UP) {
@@ -35,8 +39,13 @@ impl Ready {
             if started.elapsed() > PATIENCE {
                 return Err(self.difference(found.map_or("absent", |_| "without carrier")).into());
             }
-            // The shortest sleep is several times as long as what is being waited for.
-            if started.elapsed() < AWAKE { std::thread::yield_now() } else { std::thread::sleep(NAP) }
+            looks += 1;
+            if looks <= AWAKE {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(nap);
+                nap = (nap * 2).min(LONGEST_NAP);
+            }
         }
     }
 
