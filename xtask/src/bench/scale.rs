@@ -8,7 +8,7 @@ use crate::bench::node::Node;
 use crate::bench::options::Options;
 use crate::bench::rows::alternate;
 use crate::bench::stats::Results;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -22,11 +22,11 @@ const WIDTH: usize = 8;
 /// Long enough for every grace period of a hundred removals to end.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Measures every row that was asked for.
+/// Measures the rows of many addresses that were asked for.
 ///
 /// # Errors
 /// Any call fails.
-pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<(), String> {
+pub fn reserved(node: &Node, options: &Options, results: &mut Results) -> Result<(), String> {
     for reserved in RESERVED {
         let key = format!("host-local-{reserved}");
         if options.wants(&key) {
@@ -36,23 +36,35 @@ pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<
             alternate(node, options.n, &key, Network::HostLocal(*reserved), &contenders, 1)?.keep(&key, results);
         }
     }
+    Ok(())
+}
+
+/// Measures the rows of many containers on `network`, called `suffix`, that were asked for.
+///
+/// # Errors
+/// Any call fails.
+pub fn containers(
+    node: &Node,
+    options: &Options,
+    (suffix, network): (&str, Network),
+    results: &mut Results,
+) -> Result<(), String> {
+    let keys = ["sequential", "parallel"].map(|kind| format!("{kind}{suffix}"));
+    if !keys.iter().any(|key| options.wants(key)) {
+        return Ok(());
+    }
     let count = if options.quick { 60 } else { 200 };
-    let kinds = [("", Network::Bridge), ("-masquerade", Network::Masquerade)];
-    let wanted = |key: &str| options.wants(&format!("sequential{key}")) || options.wants(&format!("parallel{key}"));
     let containers: Vec<String> = (0..count).map(|at| format!("c{at}")).collect();
-    if kinds.iter().any(|(suffix, _)| wanted(suffix)) {
+    if !Path::new("/run/netns/c0").exists() {
         containers.iter().try_for_each(|name| node.container(name))?;
     }
-    for (suffix, network) in kinds {
-        let key = format!("sequential{suffix}");
-        if options.wants(&key) {
-            sequential(node, &key, network, &containers, results)?;
-        }
-        let key = format!("parallel{suffix}");
-        if options.wants(&key) {
-            let rounds = if options.quick { 1 } else { 3 };
-            parallel(node, &key, network, &containers[..count / 2], rounds, results)?;
-        }
+    let [one_by_one, at_once] = keys;
+    if options.wants(&one_by_one) {
+        sequential(node, &one_by_one, network, &containers, results)?;
+    }
+    if options.wants(&at_once) {
+        let rounds = if options.quick { 1 } else { 3 };
+        parallel(node, &at_once, network, &containers[..count / 2], rounds, results)?;
     }
     Ok(())
 }
