@@ -8,7 +8,7 @@
 //!
 //! Closing an nfnetlink socket blocks for the same reason while anything that anybody has deleted is still to be freed,
 //! and it does so under the mutex that every transaction of the namespace needs (`nft_rcv_nl_event`). So a child holds
-//! the last descriptor of those as well, and closes it on the [beat](BEAT): all children at once, one wait for all. Until
+//! the last descriptor of those as well, and closes it on the beat of a second: all children at once, one wait for all. Until
 //! then it [marks](Lock::mark) the namespace if it has deleted something, so that who has not knows what a close costs.
 //!
 //! The child makes nothing but system calls, in the memory of its parent; if there can be none, or it is killed, the caller

@@ -138,8 +138,8 @@ impl Engine {
         self.lingers
     }
 
-    /// Keeps shared links from being removed while this engine counts on them: until it is dropped, [`Engine::alone`]
-    /// of others waits.
+    /// Keeps shared links from being removed while this engine counts on them: until it is dropped, whoever
+    /// wants to remove one waits.
     ///
     /// # Errors
     /// What `flock(2)` says.

@@ -1,6 +1,9 @@
 //! The table that everybody shares, under many hands: it is made once, elements follow their address to its new owner,
 //! and it is gone with the last of them.
 
+use kernel::netlink::link::Kind;
+use kernel::netns::Lock;
+use plan::op::{Link, Peer};
 use plan::{Plan, Side};
 
 use crate::masquerade;
@@ -37,6 +40,41 @@ fn work(role: &str) {
             }
         }
     }
+}
+
+/// The children of the calling thread, those that have ended and those that still wait.
+fn children() -> usize {
+    std::fs::read_to_string("/proc/thread-self/children").unwrap().split_whitespace().count()
+}
+
+#[test]
+fn a_close_that_would_wait_is_left_to_one_child() {
+    between(|node| {
+        let open = || {
+            let mut engine = node.engine();
+            engine.nft().unwrap();
+            engine
+        };
+        open().close();
+        assert_eq!(children(), 0, "nobody has deleted anything");
+        let lock = Lock::open().unwrap();
+        lock.mark().unwrap();
+        open().close();
+        assert_eq!(children(), 1, "somebody has, and is not done");
+        drop(lock);
+    });
+    between(|node| {
+        let mut plan = Plan::new();
+        let peer = Some(Peer { side: Side::Container, name: "eth0".to_owned(), mac: None, mtu: None });
+        plan.own(Side::Host, Link { peer, ..Link::new("near0", Kind::Veth) });
+        plan.extend(of("n0", "owner", &[[10, 0, 0, 1]]));
+        node.engine().apply(&plan).unwrap();
+        let mut engine = node.engine();
+        // The element goes first, then the link, whose child takes the socket along.
+        assert_eq!(engine.remove(&plan), []);
+        engine.close();
+        assert_eq!(children(), 1, "the link's child has the socket already");
+    });
 }
 
 #[test]
