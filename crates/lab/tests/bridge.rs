@@ -169,3 +169,22 @@ fn gc_removes_marks_that_the_configuration_does_not_ask_for_any_more() {
     let off = json!({"ipMasq": false, "macspoofchk": false, "cni.dev/valid-attachments": []});
     removed_by(Verb::Gc, off, json!({"macspoofchk": true}));
 }
+
+/// The close of an nfnetlink socket waits for whatever was deleted just now, so an ADD leaves its own to a child.
+#[test]
+fn an_add_behind_a_del_does_not_wait_for_it() {
+    let (node, ours) = (Node::new().unwrap(), Plugins::ours().unwrap());
+    let container = node.container("c").unwrap();
+    let (conf, attachment) = (network(WORLD[0], json!({})), Attachment::new("c", &container));
+    let leaves_a_child = || {
+        ours.add(&node, &conf, &attachment).unwrap();
+        ours.del(&node, &conf, &attachment).unwrap();
+        let before = node.processes().len();
+        ours.add(&node, &conf, &attachment).unwrap();
+        let after = node.processes().len();
+        ours.del(&node, &conf, &attachment).unwrap();
+        after > before
+    };
+    // All children end at once, once a second, which may be in between.
+    assert!((0..5).any(|_| leaves_a_child()));
+}
