@@ -4,13 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 
-/// Every VLAN that there is, and what a plan has besides.
-const STEPS: usize = 4094 + 64;
-
 fuzz_target!(|text: &[u8]| {
     let Some(request) = netferry_fuzz::request(text) else { return };
     if let Ok(plan) = plugins::fuzzing::bridge(&request) {
-        assert!(plan.steps.len() <= STEPS + text.len());
+        assert!(plan.steps.len() <= netferry_fuzz::STEPS + text.len());
         plan.steps.iter().for_each(|step| drop(step.op.to_string()));
     }
 });

@@ -8,3 +8,6 @@ mod scratch;
 pub use call::request;
 pub use peer::answered;
 pub use scratch::Scratch;
+
+/// More steps than a plan has besides those for the addresses and routes that a text can name.
+pub const STEPS: usize = 64;
