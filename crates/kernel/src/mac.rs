@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
+
 /// The longest hardware address netferry meets: IP over InfiniBand.
 const LONGEST: usize = 20;
 
@@ -95,6 +98,23 @@ impl FromStr for Mac {
     }
 }
 
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mac {
+    /// Reads what `Display` writes, of any length.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pairs = text.split(':').filter(|_| !text.is_empty());
+        let byte = |pair: &str| u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2 && !pair.starts_with('+'));
+        let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+        bytes.and_then(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| D::Error::custom(InvalidMac(text)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +141,17 @@ mod tests {
             "zz:fc:00:00:00:01",
         ] {
             assert!(text.parse::<Mac>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_holds_addresses_of_every_length() {
+        for bytes in [&[][..], &[10, 0, 0, 1], &[2, 0xfc, 0, 0, 0, 1], &[7; 20]] {
+            let mac = Mac::from_bytes(bytes).unwrap();
+            assert_eq!(serde_json::from_str::<Mac>(&serde_json::to_string(&mac).unwrap()).unwrap(), mac);
+        }
+        for text in ["\"2:fc\"", "\"+2\"", "\":\"", "7"] {
+            assert!(serde_json::from_str::<Mac>(text).is_err(), "{text}");
         }
     }
 

@@ -14,6 +14,7 @@ mod output;
 mod own;
 mod plan;
 mod run;
+mod show;
 mod status;
 
 use std::path::Path;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::Check),
     /// Show what an add would do, and change nothing
     Plan(plan::Plan),
+    /// Show what would be carried along with a network device
+    Show(show::Show),
     /// Remove what no living attachment needs
     Gc(gc::Gc),
     /// Say whether a network can be joined
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Del(del) => del.execute(&options),
         Command::Check(check) => check.execute(&options),
         Command::Plan(plan) => plan.execute(&options),
+        Command::Show(show) => show.execute(&options),
         Command::Gc(gc) => gc.execute(&options),
         Command::Status(status) => status.execute(&options),
     };

@@ -254,3 +254,18 @@ fn a_plugin_name_makes_netferry_that_plugin() {
         "\"1.1.0\"",
     );
 }
+
+#[test]
+fn show_reads_a_device_by_any_of_its_names_and_changes_nothing() {
+    let script = "
+        ip link add eth1 type veth peer name other; ip link property add dev eth1 altname enp3s0; ip link set eth1 up
+        ip address add 10.0.0.5/24 dev eth1; ip address add 169.254.9.9/32 scope link dev eth1; settle
+        for name in eth1 enp3s0; do $NETFERRY show $name | grep -c '^eth1$\\|altname *dev eth1 altname enp3s0\\|10.0.0.5/24'; done
+        $NETFERRY show eth1 --link-scope | grep -c 169.254.9.9; $NETFERRY show eth1 | grep -c 169.254.9.9
+        $NETFERRY show eth1 --addresses none --link-scope | grep -c 10.0.0.5; $NETFERRY show --addresses most eth1; echo $?
+        $NETFERRY --json show enp3s0 | grep -o '\"local\": .*'; unchanged
+        $NETFERRY show eth9; echo $?; $NETFERRY --json show eth9 | grep -o 'find device .*'";
+    let expected = "3\n3\n1\n0\n0\n2\n\"local\": \"10.0.0.5/24\"\nunchanged\n1\nfind device eth9: No such device\"";
+    let ended = expect(script, expected);
+    assert!(ended.stderr.contains("netferry: find device eth9: No such device"), "{}", ended.stderr);
+}

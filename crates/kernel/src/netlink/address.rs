@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use netlink_bindings::rt_addr::{AddrAttrs, IfaCacheinfo, Ifaddrmsg, IterableAddrAttrs, Request};
+use serde::{Deserialize, Serialize};
 
-use super::Socket;
+use super::{Socket, is_default};
 use crate::error::Result;
 
 /// Flags of an address (`IFA_F_*` of `linux/if_addr.h`).
@@ -24,8 +25,30 @@ pub mod flags {
     pub const TENTATIVE: u32 = libc::IFA_F_TENTATIVE;
     /// The address has no lifetime.
     pub const PERMANENT: u32 = libc::IFA_F_PERMANENT;
+    /// It is not chosen for new connections.
+    pub const DEPRECATED: u32 = libc::IFA_F_DEPRECATED;
+    /// Duplicate address detection may go on while the address is used (IPv6).
+    pub const OPTIMISTIC: u32 = libc::IFA_F_OPTIMISTIC;
+    /// The home address of a mobile node (IPv6).
+    pub const HOMEADDRESS: u32 = libc::IFA_F_HOMEADDRESS;
+    /// The kernel made it, to be used for a while (IPv6); [`SECONDARY`] of IPv4 is the same bit.
+    pub const TEMPORARY: u32 = libc::IFA_F_TEMPORARY;
+    /// The kernel makes temporary addresses of its prefix (IPv6).
+    pub const MANAGETEMPADDR: u32 = 0x100;
+    /// Join the multicast group that the address is.
+    pub const MCAUTOJOIN: u32 = 0x400;
     /// Make no route to the subnet.
     pub const NOPREFIXROUTE: u32 = 0x200;
+}
+
+/// `IFAPROT_*`: who added an address; Linux 5.18 and later say so.
+pub mod protocol {
+    /// The kernel, on the loopback device.
+    pub const KERNEL_LO: u8 = 1;
+    /// The kernel, from a router advertisement.
+    pub const KERNEL_RA: u8 = 2;
+    /// The kernel, the link-local address of a device.
+    pub const KERNEL_LL: u8 = 3;
 }
 
 /// `RT_SCOPE_*`: how far an address or a route reaches.
@@ -39,7 +62,7 @@ pub mod scope {
 }
 
 /// How long an address is valid and preferred, in seconds; `u32::MAX` is forever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifetime {
     /// It is removed afterwards.
     pub valid: u32,
@@ -48,27 +71,36 @@ pub struct Lifetime {
 }
 
 /// An address of a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// Index of the link.
+    /// Index of the link; not part of the JSON, which is of one link.
+    #[serde(skip)]
     pub index: u32,
     /// The address itself (`IFA_LOCAL`) with the prefix length; host bits are kept.
     pub local: IpNet,
     /// The other end of a point-to-point link, where it differs (`IFA_ADDRESS`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub peer: Option<IpAddr>,
     /// Broadcast address, where one is set.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub broadcast: Option<Ipv4Addr>,
     /// Label of an IPv4 address (`eth0:1`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub label: Option<String>,
     /// Scope, see [`scope`].
+    #[serde(default, skip_serializing_if = "is_default")]
     pub scope: u8,
     /// Flags, see [`flags`].
+    #[serde(default, skip_serializing_if = "is_default")]
     pub flags: u32,
     /// Lifetime, where it is not forever.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lifetime: Option<Lifetime>,
     /// Metric of the route to the subnet (`IFA_RT_PRIORITY`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub metric: Option<u32>,
     /// Who added it (`IFAPROT_*`); 0 is unspecified.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: u8,
 }
 
@@ -120,6 +152,10 @@ impl Address {
                 }
                 _ => {}
             }
+        }
+        // Of an IPv4 address without an end the kernel says that it is preferred for ever, whatever it was given.
+        if read.lifetime.is_none() && read.flags & flags::DEPRECATED != 0 {
+            read.lifetime = Some(Lifetime { valid: u32::MAX, preferred: 0 });
         }
         // IPv6 sends IFA_LOCAL only where there is a peer.
         let own = local.or(address)?;

@@ -92,6 +92,14 @@ pub struct Link {
     pub operstate: u8,
     /// Bridge port settings, if it is one.
     pub port: Option<Port>,
+    /// Hardware address that the device was built with, where it has one.
+    pub permanent_mac: Option<Mac>,
+    /// Bus of the device that it belongs to (`pci`).
+    pub parent_bus: Option<String>,
+    /// Name of that device on its bus (`0000:01:00.0`).
+    pub parent_device: Option<String>,
+    /// Identifier of the XDP program attached to it.
+    pub xdp: Option<u32>,
 }
 
 impl Link {
@@ -117,6 +125,10 @@ impl Link {
             group: 0,
             operstate: 0,
             port: None,
+            permanent_mac: None,
+            parent_bus: None,
+            parent_device: None,
+            xdp: None,
         };
         for attribute in attributes.flatten() {
             match attribute {
@@ -136,6 +148,10 @@ impl Link {
                     }
                 }
                 LinkAttrs::Linkinfo(info) => link.read_info(info),
+                LinkAttrs::PermAddress(bytes) => link.permanent_mac = Mac::from_bytes(bytes),
+                LinkAttrs::ParentDevBusName(bus) => link.parent_bus = Some(bus.to_string_lossy().into_owned()),
+                LinkAttrs::ParentDevName(name) => link.parent_device = Some(name.to_string_lossy().into_owned()),
+                LinkAttrs::Xdp(xdp) => link.xdp = xdp.get_prog_id().ok(),
                 _ => {}
             }
         }
@@ -389,13 +405,19 @@ impl fmt::Display for Change<'_> {
     }
 }
 
-/// Reads the link named `name`; `None` if there is none.
+/// Reads the link named `name`, or alternatively so; `None` if there is none.
 ///
 /// # Errors
 /// The kernel's words.
 pub fn get(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
     let mut request = Request::new().op_getlink_do(&Ifinfomsg::new());
-    request.encode().push_ifname_bytes(name.as_bytes()).push_ext_mask(RTEXT_FILTER_SKIP_STATS);
+    let attributes = request.encode().push_ext_mask(RTEXT_FILTER_SKIP_STATS);
+    // Only alternative names may be as long as this, and they are found by either attribute.
+    drop(if name.len() < libc::IFNAMSIZ {
+        attributes.push_ifname_bytes(name.as_bytes())
+    } else {
+        attributes.push_alt_ifname_bytes(name.as_bytes())
+    });
     absent_is_none(socket.get(&request, format_args!("look up link {name}"), Link::read))
 }
 

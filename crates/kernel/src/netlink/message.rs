@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use netlink_bindings::traits::{NetlinkRequest, Protocol};
 use netlink_bindings::utils::find_attr;
 
 use crate::error::{Error, Result};
@@ -38,6 +39,33 @@ pub(crate) fn header(payload: usize, kind: u16, flags: u16, sequence: u32) -> [u
 pub(crate) fn acknowledged(bytes: &[u8], what: &dyn Display) -> Option<Result<()>> {
     let (message, _) = Message::split(bytes)?;
     (message.kind == NLMSG_ERROR).then(|| message.error(what).map_or(Ok(()), Err))
+}
+
+/// A request of rtnetlink for which the codec has no type, and whose reply it does not read.
+pub(super) struct Plain {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) payload: Vec<u8>,
+}
+
+impl NetlinkRequest for Plain {
+    type ReplyType<'buf> = &'buf [u8];
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Raw { protonum: libc::NETLINK_ROUTE as u16, request_type: self.kind }
+    }
+
+    fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    fn decode_reply(buf: &[u8]) -> Self::ReplyType<'_> {
+        buf
+    }
 }
 
 impl<'a> Message<'a> {

@@ -9,12 +9,19 @@ mod kind;
 pub mod link;
 pub(crate) mod message;
 pub mod neighbour;
+pub mod nexthop;
 pub mod port_vlan;
+pub mod qdisc;
 pub mod route;
 pub mod rule;
 pub mod socket;
 
 pub use socket::{Family, Socket};
+
+/// True for what a description in JSON may leave unsaid.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// `AF_INET` or `AF_INET6`, as the headers of rtnetlink want it.
 pub(crate) const fn family(ip: IpAddr) -> u8 {

@@ -7,8 +7,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use netlink_bindings::rt_neigh::{IterableNeighbourAttrs, Ndmsg, NeighbourAttrs, Request};
+use serde::{Deserialize, Serialize};
 
-use super::{Socket, family};
+use super::{Socket, family, is_default};
 use crate::error::Result;
 use crate::mac::Mac;
 
@@ -32,21 +33,27 @@ const NTF_PROXY: u8 = libc::NTF_PROXY;
 const NTF_ROUTER: u8 = libc::NTF_ROUTER;
 
 /// A neighbour of a link, or an address that the link answers for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbour {
-    /// Index of the link.
+    /// Index of the link; not part of the JSON, which is of one link.
+    #[serde(skip)]
     pub index: u32,
     /// Its address.
     pub address: IpAddr,
     /// Its hardware address, where it is known.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mac: Option<Mac>,
     /// What is known of it, see [`state`]; 0 for a proxy.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub state: u16,
     /// The link answers for it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub proxy: bool,
     /// It is a router (IPv6).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub router: bool,
     /// Who added it (`RTPROT_*`); 0 is unspecified.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: u8,
 }
 

@@ -11,6 +11,7 @@ use netlink_bindings::rt_route::{IterableRouteAttrs, Request, RouteAttrs, Rtmsg}
 use netlink_bindings::traits::Pusher;
 use netlink_bindings::utils::{IterableChunks, push_header};
 
+use super::link::push_bytes;
 use super::{Socket, family};
 use crate::error::Result;
 
@@ -30,6 +31,12 @@ pub mod kind {
     pub const LOCAL: u8 = libc::RTN_LOCAL;
     /// It is dropped in silence.
     pub const BLACKHOLE: u8 = libc::RTN_BLACKHOLE;
+    /// It is received by everybody on the link.
+    pub const BROADCAST: u8 = libc::RTN_BROADCAST;
+    /// It is delivered here, and elsewhere too.
+    pub const ANYCAST: u8 = libc::RTN_ANYCAST;
+    /// It is delivered to a group.
+    pub const MULTICAST: u8 = libc::RTN_MULTICAST;
     /// It is refused: host unreachable.
     pub const UNREACHABLE: u8 = libc::RTN_UNREACHABLE;
     /// It is refused: administratively prohibited.
@@ -40,6 +47,8 @@ pub mod kind {
 
 /// `RTPROT_*`: who made a route.
 pub mod protocol {
+    /// An ICMP redirect.
+    pub const REDIRECT: u8 = libc::RTPROT_REDIRECT;
     /// The kernel, for an address.
     pub const KERNEL: u8 = libc::RTPROT_KERNEL;
     /// Somebody at boot; what Go's netlink library writes.
@@ -52,12 +61,16 @@ pub mod protocol {
 
 /// `RTNH_F_ONLINK`: the gateway is on the link although no route says so.
 pub const ONLINK: u32 = 4;
+/// `RTM_F_CLONED`: not a route but the kernel's memory of one.
+pub const CLONED: u32 = libc::RTM_F_CLONED;
 /// Flags that can be given; the others (`dead`, `linkdown`, `offload` …) are the kernel's observations.
 const GIVEN_FLAGS: u32 = ONLINK | 2; // RTNH_F_PERVASIVE
 
 const RTA_MULTIPATH: u16 = 9;
 const RTA_METRICS: u16 = 8;
 const RTA_VIA: u16 = 18;
+const RTA_ENCAP_TYPE: u16 = 21;
+const RTA_ENCAP: u16 = 22;
 const RTA_GATEWAY: u16 = 5;
 const RTAX_MTU: u16 = 2;
 const RTAX_ADVMSS: u16 = 8;
@@ -76,6 +89,8 @@ pub struct NextHop {
     pub weight: u16,
     /// `RTNH_F_ONLINK` and others.
     pub flags: u32,
+    /// Lightweight tunnel: type and parameters.
+    pub encap: Option<(u16, Vec<u8>)>,
 }
 
 /// A route.
@@ -270,7 +285,7 @@ fn push_gateway(buffer: &mut Vec<u8>, dst: IpAddr, gateway: IpAddr) {
     octets(buffer);
 }
 
-fn read_via(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn read_via(bytes: &[u8]) -> Option<IpAddr> {
     let (family, address) = bytes.split_first_chunk()?;
     match i32::from(u16::from_ne_bytes(*family)) {
         libc::AF_INET => address.first_chunk::<4>().map(|ip| IpAddr::from(*ip)),
@@ -303,6 +318,10 @@ fn push_paths(buffer: &mut Vec<u8>, dst: IpAddr, paths: &[NextHop]) {
         if let Some(gateway) = path.gateway {
             push_gateway(buffer, dst, gateway);
         }
+        if let Some((kind, parameters)) = &path.encap {
+            push_bytes(buffer, RTA_ENCAP_TYPE, &kind.to_ne_bytes());
+            push_bytes(buffer, RTA_ENCAP | NLA_F_NESTED, parameters);
+        }
         let length = (buffer.len() - start) as u16;
         buffer[start..start + 2].copy_from_slice(&length.to_ne_bytes());
         buffer.resize(buffer.len().next_multiple_of(4), 0);
@@ -320,11 +339,17 @@ fn read_paths(mut bytes: &[u8]) -> Vec<NextHop> {
             gateway: None,
             weight: u16::from(head[3]) + 1,
             flags: u32::from(head[2]),
+            encap: None,
         };
         for (attribute, value) in IterableChunks::new(attributes) {
             match attribute.r#type {
                 RTA_GATEWAY => path.gateway = netlink_bindings::utils::parse_ip(value),
                 RTA_VIA => path.gateway = read_via(value),
+                RTA_ENCAP_TYPE => {
+                    let kind = value.first_chunk().map_or(0, |bytes| u16::from_ne_bytes(*bytes));
+                    path.encap.get_or_insert((0, Vec::new())).0 = kind;
+                }
+                RTA_ENCAP => path.encap.get_or_insert((0, Vec::new())).1 = value.to_vec(),
                 _ => {}
             }
         }
@@ -414,7 +439,7 @@ pub fn remove(socket: &mut Socket, route: &Route) -> Result<()> {
 pub struct Filter {
     /// Of this table; of every table if unset.
     pub table: Option<u32>,
-    /// Out of this link (routes of several paths are not found by it).
+    /// Out of this link, by any of their paths.
     pub index: Option<u32>,
 }
 

@@ -14,9 +14,10 @@ use netlink_bindings::rt_rule::{
 };
 use netlink_bindings::traits::Pusher;
 use netlink_bindings::utils::IterableChunks;
+use serde::{Deserialize, Serialize};
 
 use super::link::push_bytes;
-use super::{Socket, route};
+use super::{Socket, is_default, route};
 use crate::error::{Error, Result};
 
 /// `FR_ACT_*`: what a rule does with a packet that it selects.
@@ -43,7 +44,7 @@ const FRA_SPORT_MASK: u16 = 28;
 const FRA_DPORT_MASK: u16 = 29;
 
 /// The packet mark that a rule selects: those whose bits under `mask` are `value`'s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "said above")]
 pub struct Mark {
     pub value: u32,
@@ -51,47 +52,64 @@ pub struct Mark {
 }
 
 /// A policy rule: which packets, and what becomes of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Of IPv6 rather than IPv4.
     pub ipv6: bool,
     /// Rules are tried in this order, the lowest first; those of equal priority in the order they were added.
     pub priority: u32,
     /// It selects the packets that do *not* match.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub invert: bool,
     /// Source of the packet.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub from: Option<IpNet>,
     /// Destination of the packet.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub to: Option<IpNet>,
     /// Name of the link by which it came; `lo` for this host's own. The link need not exist.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub iif: Option<String>,
     /// Name of the link to which its socket is bound. The link need not exist.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub oif: Option<String>,
     /// Its mark.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fwmark: Option<Mark>,
     /// Its type of service; 0 is any.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tos: u8,
     /// Its protocol (`IPPROTO_*`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ipproto: Option<u8>,
     /// Its source port, below 65535.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sport: Option<RangeInclusive<u16>>,
     /// Its destination port, below 65535.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dport: Option<RangeInclusive<u16>>,
     /// User of its socket.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub uidrange: Option<RangeInclusive<u32>>,
     /// What becomes of it, see [`action`].
     pub action: u8,
     /// Table that [`action::LOOKUP`] looks in.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub table: u32,
     /// Look in the table of the link's VRF instead; `table` is 0 then.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub l3mdev: bool,
     /// Routes with a prefix of this length or shorter do not count.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub suppress_prefixlength: Option<u32>,
     /// Priority of the rule that [`action::GOTO`] goes to.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub goto: Option<u32>,
     /// Who made it (`RTPROT_*`); 0 is unspecified.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: u8,
     /// What else the kernel keeps, as it writes it: type and value (realms, tunnel, DSCP, flow label, masks).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rest: Vec<(u16, Vec<u8>)>,
 }
 

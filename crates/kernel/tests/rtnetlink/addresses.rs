@@ -55,7 +55,15 @@ fn ipv4_with_every_attribute() {
             round_trip(socket, &given);
         }
         address::add(socket, &Address { label: None, ..plain.clone() }, "host0").unwrap();
-        assert_eq!(read(socket, index), [plain], "the label is the link's name where none is given");
+        assert_eq!(
+            read(socket, index),
+            std::slice::from_ref(&plain),
+            "the label is the link's name where none is given"
+        );
+        let deprecated = Address { lifetime: Some(Lifetime { valid: u32::MAX, preferred: 0 }), ..plain };
+        address::remove(socket, &deprecated, "host0").unwrap();
+        address::add(socket, &deprecated, "host0").unwrap();
+        assert_eq!(read(socket, index)[0].lifetime, deprecated.lifetime);
     });
 }
 

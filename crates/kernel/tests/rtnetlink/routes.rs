@@ -53,7 +53,13 @@ fn ipv4_with_every_attribute() {
         ip("nexthop add id 77 via 10.0.0.254 dev host0");
         let gateway = "10.0.0.254".parse().ok();
         let plain = Route { table: TABLE, index: Some(host), gateway, ..Route::new("192.0.2.0/24".parse().unwrap()) };
-        let path = |index, gateway: &str, weight| NextHop { index, gateway: gateway.parse().ok(), weight, flags: 0 };
+        let path = |index, gateway: &str, weight| NextHop {
+            index,
+            gateway: gateway.parse().ok(),
+            weight,
+            flags: 0,
+            encap: None,
+        };
         let nowhere = Route { index: None, gateway: None, ..plain.clone() };
         for given in [
             plain.clone(),
@@ -100,7 +106,13 @@ fn ipv6_with_every_attribute() {
             metric: Some(1024),
             ..Route::new("2001:db8::/32".parse().unwrap())
         };
-        let path = |index, gateway: &str, weight| NextHop { index, gateway: gateway.parse().ok(), weight, flags: 0 };
+        let path = |index, gateway: &str, weight| NextHop {
+            index,
+            gateway: gateway.parse().ok(),
+            weight,
+            flags: 0,
+            encap: None,
+        };
         for given in [
             plain.clone(),
             Route { dst: "::/0".parse().unwrap(), ..plain.clone() },

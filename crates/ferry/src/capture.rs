@@ -1,0 +1,112 @@
+//! Reading a device from the kernel, with everything that a move would lose.
+//!
+//! The kernel filters every dump by the device where it can, so the cost does not grow with other devices' addresses,
+//! routes and neighbours. What is read in several requests is not one moment: a change in between may be half seen.
+
+mod lost;
+mod routes;
+mod rules;
+mod sysctls;
+
+use std::cmp::Reverse;
+
+use kernel::mac::Mac;
+use kernel::netlink::link::{self, Link, flags};
+use kernel::netlink::neighbour::{self, Neighbour, state};
+use kernel::netlink::nexthop;
+use kernel::netlink::{address, address::Address};
+use kernel::{Error, Result, Socket};
+
+use crate::device::{Device, Identity, Parent, Settings, VERSION};
+use crate::policy::{self, Addresses, Policy};
+
+/// `ENODEV` of `errno(3)`.
+const ENODEV: i32 = 19;
+
+/// Reads the device named `name`, or alternatively so. The calling thread must be in the namespace of `socket`: sysctls
+/// are read where the thread is.
+///
+/// # Errors
+/// `ENODEV`, naming it, if there is no such device; the kernel's words otherwise.
+pub fn capture(socket: &mut Socket, name: &str, policy: &Policy) -> Result<Device> {
+    let missing = || Error::new(format_args!("find device {name}"), ENODEV);
+    let link = link::get(socket, name)?.ok_or_else(missing)?;
+    let mut device = bare(socket, &link)?;
+    let nexthops = nexthop::list(socket)?;
+    device.lost = lost::find(socket, &link, device.settings.master.as_deref(), &nexthops)?;
+    device.sysctls = sysctls::read(&link)?;
+    if policy.addresses == Addresses::None {
+        return Ok(device);
+    }
+    let left_out = addresses(socket, &link, policy, &mut device)?;
+    device.routes = routes::read(socket, &link, &nexthops, &left_out, &mut device.lost)?;
+    rules::read(socket, &mut device)?;
+    device.neighbours = neighbours(socket, link.index)?;
+    Ok(device)
+}
+
+/// The device itself.
+fn bare(socket: &mut Socket, link: &Link) -> Result<Device> {
+    let master = match link.master {
+        Some(index) => link::get_by_index(socket, index)?.map(|master| master.name),
+        None => None,
+    };
+    let parent = link.parent_bus.clone().zip(link.parent_device.clone());
+    let has_bytes = |mac: &Mac| !mac.as_bytes().is_empty();
+    Ok(Device {
+        version: VERSION,
+        identity: Identity {
+            name: link.name.clone(),
+            altnames: link.altnames.clone(),
+            index: link.index,
+            mac: link.mac.filter(has_bytes),
+            permanent_mac: link.permanent_mac.filter(has_bytes),
+            kind: link.kind.name().to_owned(),
+            parent: parent.map(|(bus, name)| Parent { bus, name }),
+            alias: link.alias.clone(),
+        },
+        settings: Settings {
+            mtu: link.mtu,
+            txqlen: link.txqlen,
+            group: link.group,
+            up: link.is_up(),
+            promisc: link.flags & flags::PROMISC != 0,
+            allmulti: link.flags & flags::ALLMULTI != 0,
+            master,
+        },
+        addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
+        neighbours: Vec::new(),
+        sysctls: Vec::new(),
+        lost: Vec::new(),
+    })
+}
+
+/// Reads the addresses that `policy` takes into `device`, and returns those that it leaves out.
+fn addresses(socket: &mut Socket, link: &Link, policy: &Policy, device: &mut Device) -> Result<Vec<Address>> {
+    let mut all = address::list(socket, Some(link.index))?;
+    all.retain(|address| address.index == link.index);
+    let (duplicates, all): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|address| address.flags & address::flags::DADFAILED != 0);
+    let (taken, mut left_out): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|address| policy.takes(address, link.mac.as_ref()));
+    let complaint = |address: &Address| format!("address {}: somebody else on the link has it", address.local);
+    device.lost.extend(duplicates.iter().map(complaint));
+    left_out.extend(duplicates);
+    // IPv4 is listed as it was added, IPv6 the newest first within each scope, the widest last to be added.
+    let (ipv4, ipv6): (Vec<_>, Vec<_>) = taken.into_iter().partition(|address| address.local.addr().is_ipv4());
+    device.addresses =
+        ipv4.into_iter().chain(ipv6.into_iter().rev()).map(|one| policy::given(one, &link.name)).collect();
+    Ok(left_out)
+}
+
+/// The neighbours that somebody has set, and the proxies.
+fn neighbours(socket: &mut Socket, index: u32) -> Result<Vec<Neighbour>> {
+    let mut found = neighbour::list(socket, Some(index), false)?;
+    found.retain(|neighbour| neighbour.state & state::PERMANENT != 0);
+    found.extend(neighbour::list(socket, Some(index), true)?);
+    found.retain(|neighbour| neighbour.index == index);
+    found.sort_by_key(|neighbour| (neighbour.proxy, neighbour.address, Reverse(neighbour.router)));
+    Ok(found.into_iter().map(|neighbour| Neighbour { index: 0, ..neighbour }).collect())
+}

@@ -1,0 +1,44 @@
+//! What a move loses and a description does not hold, in words.
+
+use kernel::netlink::link::{self, Link};
+use kernel::netlink::nexthop::Nexthop;
+use kernel::netlink::qdisc;
+use kernel::{Result, Socket};
+
+/// Kinds whose two ends name each other as children name their parent.
+const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
+
+/// Looks for everything but what the capture itself comes upon.
+pub(super) fn find(
+    socket: &mut Socket,
+    link: &Link,
+    master: Option<&str>,
+    nexthops: &[Nexthop],
+) -> Result<Vec<String>> {
+    let mut lost = Vec::new();
+    lost.extend(master.map(|master| format!("settings as a port of {master}")));
+    let qdiscs = qdisc::list(socket, link.index)?;
+    lost.extend(qdiscs.iter().map(|kind| format!("queueing discipline {kind}, with its filters")));
+    lost.extend(link.xdp.map(|program| format!("XDP program {program}")));
+    lost.extend(nexthops.iter().filter(|nexthop| nexthop.index == Some(link.index)).map(object));
+    let name = |link: &Link| match link.kind.name() {
+        "" => link.name.clone(),
+        kind => format!("{} ({kind})", link.name),
+    };
+    for other in link::list(socket, None)? {
+        if other.master == Some(link.index) {
+            lost.push(format!("port {}", name(&other)));
+        } else if other.peer == Some(link.index) && other.peer_netns.is_none() && !is_paired(&other) {
+            lost.push(format!("child {}, which stays behind", name(&other)));
+        }
+    }
+    Ok(lost)
+}
+
+fn is_paired(link: &Link) -> bool {
+    PAIRS.contains(&link.kind.name())
+}
+
+fn object(nexthop: &Nexthop) -> String {
+    format!("nexthop object {}: routes hold what it says", nexthop.id)
+}

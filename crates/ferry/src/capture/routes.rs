@@ -1,0 +1,118 @@
+//! The routes out of a device.
+//!
+//! Asked for one link, the kernel finds the routes of several paths and of nexthop objects too, by any path. Left out is
+//! what comes by itself: the kernel's own routes, those of router advertisements and redirects, the table `local`, and
+//! what the kernel has observed of each (dead, offloaded).
+
+use kernel::netlink::address::Address;
+use kernel::netlink::link::{self, Link};
+use kernel::netlink::nexthop::Nexthop;
+use kernel::netlink::route::{self as raw, CLONED, Filter, ONLINK, kind, protocol, table};
+use kernel::{Result, Socket};
+
+use crate::route::{Path, Route};
+
+/// Reads the routes of `link`; those that name one of the addresses `left_out` lose it, which is said in `lost`.
+pub(super) fn read(
+    socket: &mut Socket,
+    link: &Link,
+    nexthops: &[Nexthop],
+    left_out: &[Address],
+    lost: &mut Vec<String>,
+) -> Result<Vec<Route>> {
+    let mut routes = Vec::new();
+    for ipv6 in [false, true] {
+        for mut found in raw::list(socket, ipv6, Filter { index: Some(link.index), table: None })? {
+            resolve(&mut found, nexthops);
+            if !uses(&found, link.index) || !is_wanted(&found) {
+                continue;
+            }
+            let mut route = from_kernel(socket, found, link.index)?;
+            let is_left_out = |src| left_out.iter().any(|address| address.local.addr() == src);
+            if let Some(src) = route.src.take_if(|src| is_left_out(*src)) {
+                lost.push(format!("route {}: its source address {src}", route.words(&link.name)));
+            }
+            if route.kind == kind::LOCAL {
+                lost.push(format!("route {}", route.words(&link.name)));
+            } else {
+                routes.push(route);
+            }
+        }
+    }
+    // In an order in which they can be added: gateways last. The rest of the key makes the order a fact of the routes.
+    routes.sort_by_key(|route| (route.needs_gateway(), route.dst.addr().is_ipv6(), route.table, route.dst));
+    Ok(routes)
+}
+
+/// The routes of `table` that drop packets.
+pub(super) fn discarding(socket: &mut Socket, ipv6: bool, table: u32) -> Result<Vec<Route>> {
+    let mut routes = Vec::new();
+    for found in raw::list(socket, ipv6, Filter { table: Some(table), index: None })? {
+        let is_noise = matches!(found.protocol, protocol::KERNEL | protocol::RA) || found.table != table;
+        let route = from_kernel(socket, found, 0)?;
+        if !route.has_device() && !is_noise {
+            routes.push(route);
+        }
+    }
+    routes.sort_by_key(|route| route.dst);
+    Ok(routes)
+}
+
+fn uses(route: &raw::Route, index: u32) -> bool {
+    route.index == Some(index) || route.paths.iter().any(|path| path.index == index)
+}
+
+fn is_wanted(route: &raw::Route) -> bool {
+    !matches!(route.kind, kind::BROADCAST | kind::ANYCAST | kind::MULTICAST)
+        && !matches!(route.protocol, protocol::KERNEL | protocol::RA | protocol::REDIRECT)
+        && route.table != table::LOCAL
+        && route.flags & CLONED == 0
+}
+
+/// Puts what the nexthop object of a route says in its place. Where it is gone by now, what the kernel says for those
+/// who do not know nexthop objects (`net.ipv4.nexthop_compat_mode`) stays.
+fn resolve(route: &mut raw::Route, nexthops: &[Nexthop]) {
+    let by_id = |id: u32| nexthops.iter().find(|nexthop| nexthop.id == id);
+    let Some(nexthop) = route.nexthop.take().and_then(by_id) else { return };
+    if nexthop.group.is_empty() {
+        (route.gateway, route.index) = (nexthop.gateway, nexthop.index);
+        (route.flags, route.encap) = (nexthop.flags, nexthop.encap.clone());
+        return;
+    }
+    let path = |member: &kernel::netlink::nexthop::Member| {
+        let Nexthop { gateway, index, flags, ref encap, .. } = *by_id(member.id)?;
+        Some(raw::NextHop { index: index?, gateway, weight: member.weight, flags, encap: encap.clone() })
+    };
+    route.paths = nexthop.group.iter().filter_map(path).collect();
+    (route.gateway, route.index) = (None, None);
+}
+
+fn from_kernel(socket: &mut Socket, route: raw::Route, index: u32) -> Result<Route> {
+    let mut paths = Vec::with_capacity(route.paths.len());
+    for raw::NextHop { index: at, gateway, weight, flags, encap } in route.paths {
+        let other = if at == index { None } else { link::get_by_index(socket, at)? };
+        // A link that has gone meanwhile takes its paths along.
+        if at == index || other.is_some() {
+            let device = other.map(|link| link.name);
+            paths.push(Path { device, gateway, weight, onlink: flags & ONLINK != 0, encap });
+        }
+    }
+    Ok(Route {
+        dst: route.dst,
+        from: route.from,
+        kind: route.kind,
+        table: route.table,
+        protocol: route.protocol,
+        scope: route.scope,
+        tos: route.tos,
+        metric: route.metric,
+        gateway: route.gateway,
+        onlink: route.flags & ONLINK != 0,
+        src: route.src,
+        metrics: route.metrics,
+        preference: route.preference,
+        expires: route.expires,
+        encap: route.encap,
+        paths,
+    })
+}
