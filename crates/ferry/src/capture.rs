@@ -20,6 +20,8 @@ use kernel::{Error, Result, Socket};
 use crate::device::{Device, Identity, Parent, Settings, VERSION};
 use crate::policy::{self, Addresses, Policy};
 
+pub(crate) use lost::is_child;
+
 /// `ENODEV` of `errno(3)`.
 const ENODEV: i32 = 19;
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::is_default;
 use crate::located::Located;
+use crate::name;
 use crate::route::Route;
 use crate::sysctl::Sysctl;
 
@@ -122,6 +123,21 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 impl Device {
+    /// The device as it is to be under another name: rules name it so, and labels begin with it where that fits.
+    pub fn renamed(mut self, name: &str) -> Self {
+        let old = std::mem::replace(&mut self.identity.name, name.to_owned());
+        for rule in &mut self.rules {
+            for link in [&mut rule.iif, &mut rule.oif].into_iter().flatten().filter(|link| **link == old) {
+                name.clone_into(link);
+            }
+        }
+        for address in &mut self.addresses {
+            let Some(behind) = address.label.as_ref().and_then(|label| label.strip_prefix(&old)) else { continue };
+            address.label = Some(format!("{name}{behind}")).filter(|label| label.len() <= name::LONGEST);
+        }
+        self
+    }
+
     /// Reads the JSON of a device.
     ///
     /// # Errors
@@ -178,6 +194,24 @@ mod tests {
         let device = Device::from_value(&least()).expect("a device");
         assert_eq!((device.identity.name.as_str(), device.settings.up), ("eth1", true));
         assert!(device.addresses.is_empty() && device.lost.is_empty() && device.identity.parent.is_none());
+    }
+
+    #[test]
+    fn another_name_is_in_rules_and_labels_too() {
+        let mut value = least();
+        value["rules"] = json!([{ "priority": 7, "ipv6": false, "action": 1, "iif": "eth1", "oif": "eth10" }]);
+        value["addresses"] =
+            json!(["eth1:web", "eth1:a", "other"].map(|label| json!({ "local": "10.0.0.1/24", "label": label })));
+        let device = Device::from_value(&value).expect("a device").renamed("longer-than");
+        assert_eq!(device.identity.name, "longer-than");
+        assert_eq!(
+            (device.rules[0].iif.as_deref(), device.rules[0].oif.as_deref()),
+            (Some("longer-than"), Some("eth10"))
+        );
+        let labels: Vec<_> = device.addresses.iter().map(|address| address.label.as_deref()).collect();
+        assert_eq!(labels, [Some("longer-than:web"), Some("longer-than:a"), Some("other")]);
+        let device = device.renamed("longer-than-this");
+        assert_eq!(device.addresses[0].label, None);
     }
 
     #[test]

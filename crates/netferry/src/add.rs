@@ -23,6 +23,6 @@ impl Add {
         let list = options.load(&self.target.network)?;
         let ready = options.runtime(&list)?;
         let result = ready.runtime.add(&list, &self.target.attachment()?)?;
-        Ok(Output { text: output::result(&result, list.cni_version)?, json: Some(result) })
+        Ok(Output { text: output::result(&result, list.cni_version)?, json: Some(result), ..Output::default() })
     }
 }

@@ -56,7 +56,10 @@ impl Target {
 }
 
 /// The path of a namespace that is given as a path or as a name.
-fn namespace(given: &str) -> Result<String, Error> {
+///
+/// # Errors
+/// There is no working directory, or the path is not UTF-8.
+pub fn namespace(given: &str) -> Result<String, Error> {
     let named = Path::new(NAMED).join(given);
     if !given.contains('/') && named.exists() { absolute(&named) } else { absolute(Path::new(given)) }
 }

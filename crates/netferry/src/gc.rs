@@ -41,7 +41,7 @@ impl Gc {
         let kept: Vec<_> =
             valid.iter().map(|one| json!({ "containerID": one.container_id, "ifname": one.ifname })).collect();
         let text = format!("network {}: kept {}, everything else is removed", list.name, kept.len());
-        Ok(Output { text, json: Some(json!({ "network": list.name, "kept": kept })) })
+        Ok(Output { text, json: Some(json!({ "network": list.name, "kept": kept })), ..Output::default() })
     }
 
     fn valid(&self, cache: &Cache) -> Result<Vec<Valid>, Error> {

@@ -42,7 +42,7 @@ enum Command {
     Del(del::Del),
     /// Compare an attachment with what it should be
     Check(check::Check),
-    /// Show what an add would do, and change nothing
+    /// Show what an add, or carrying a device, would do, and change nothing
     Plan(plan::Plan),
     /// Show what would be carried along with a network device
     Show(show::Show),

@@ -16,6 +16,8 @@ pub struct Output {
     pub text: String,
     /// For programs.
     pub json: Option<Value>,
+    /// What was asked about cannot be done: the exit code is 1.
+    pub is_negative: bool,
 }
 
 /// Prints how a subcommand ended; the exit code is 0 or 1.
@@ -30,7 +32,8 @@ pub fn finish(outcome: Result<Output, Error>, options: &Options) -> ExitCode {
     if let Err(error) = &outcome {
         complain(error);
     }
-    if outcome.is_ok() && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_positive = outcome.is_ok_and(|output| !output.is_negative);
+    if is_positive && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Says on stderr what went wrong, and what to do next where that is known.

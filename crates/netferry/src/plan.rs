@@ -1,7 +1,11 @@
-//! `netferry plan`: show what an ADD would do, and change nothing.
+//! `netferry plan`: show what an ADD would do, or the carrying of a device, and change nothing.
+//!
+//! A word `carry` in front of `--` is the subcommand; behind it, it is the name of a network or a namespace.
 
-use clap::Args;
-use cni::Error;
+mod carry;
+
+use clap::{Args, Subcommand};
+use cni::{Error, code};
 use runtime::Prediction;
 use serde_json::{Value, json};
 
@@ -11,23 +15,48 @@ use crate::output::{self, Output, Table};
 
 /// The subcommand.
 #[derive(Args)]
+#[command(
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "netferry plan [OPTIONS] <NETWORK> <NETNS>\n       netferry plan carry [OPTIONS] --netns <PATH> <DEVICE>"
+)]
 pub struct Plan {
+    #[command(subcommand)]
+    other: Option<Other>,
     #[command(flatten)]
-    target: Target,
+    target: Option<Target>,
+}
+
+/// Other things than an ADD.
+#[derive(Subcommand)]
+enum Other {
+    /// Show what carrying a network device into a namespace would do, and what is in its way
+    Carry(carry::Carry),
 }
 
 impl Plan {
-    /// Asks every plugin.
+    /// Asks every plugin, or looks at the device and where it would go.
     ///
     /// # Errors
-    /// The first plugin's that would refuse.
+    /// The first plugin's that would refuse; a device or namespace that is not there.
     pub fn execute(&self, options: &Options) -> Result<Output, Error> {
-        let list = options.load(&self.target.network)?;
-        let ready = options.runtime(&list)?;
-        let predictions = ready.runtime.plan(&list, &self.target.attachment()?)?;
-        let json = predictions.iter().map(|one| json!({ "type": one.plugin, "answer": one.answer })).collect();
-        Ok(Output { text: text(&predictions), json: Some(Value::Array(json)) })
+        match (&self.other, &self.target) {
+            (Some(Other::Carry(carry)), None) => carry.execute(),
+            (None, Some(target)) => add(target, options),
+            _ => Err(Error::new(
+                code::INVALID_ENVIRONMENT,
+                "`plan carry` takes no network; a network or namespace named carry stands behind --",
+            )),
+        }
     }
+}
+
+fn add(target: &Target, options: &Options) -> Result<Output, Error> {
+    let list = options.load(&target.network)?;
+    let ready = options.runtime(&list)?;
+    let predictions = ready.runtime.plan(&list, &target.attachment()?)?;
+    let json = predictions.iter().map(|one| json!({ "type": one.plugin, "answer": one.answer })).collect();
+    Ok(Output { text: text(&predictions), json: Some(Value::Array(json)), ..Output::default() })
 }
 
 fn text(predictions: &[Prediction]) -> String {

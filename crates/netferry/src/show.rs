@@ -11,6 +11,13 @@ use crate::output::{self, Output, Table};
 /// The subcommand.
 #[derive(Args)]
 pub struct Show {
+    #[command(flatten)]
+    captured: Captured,
+}
+
+/// A device on the command line, and what of it is meant.
+#[derive(Args)]
+pub struct Captured {
     /// Name of the device, or an alternative name
     device: String,
     /// Which addresses: without lifetime and all of IPv4, those of DHCPv6 too, or none and nothing that needs one
@@ -34,6 +41,18 @@ impl Show {
     /// # Errors
     /// There is no such device, or the kernel does not tell.
     pub fn execute(&self, _: &Options) -> Result<Output, Error> {
+        let device = self.captured.read()?;
+        let json = serde_json::to_value(&device).map_err(|error| Error::new(code::DECODE, error.to_string()))?;
+        Ok(Output { text: text(&device), json: Some(json), ..Output::default() })
+    }
+}
+
+impl Captured {
+    /// Reads the device in the calling thread's namespace.
+    ///
+    /// # Errors
+    /// There is no such device, or the kernel does not tell.
+    pub fn read(&self) -> Result<Device, Error> {
         let addresses = match self.addresses {
             Which::Permanent => Addresses::Permanent,
             Which::All => Addresses::All,
@@ -41,9 +60,7 @@ impl Show {
         };
         let policy = Policy { addresses, link_scope: self.link_scope };
         let read = || capture(&mut Socket::open(Family::Route)?, &self.device, &policy);
-        let device = read().map_err(|error| Error::internal(error.to_string()))?;
-        let json = serde_json::to_value(&device).map_err(|error| Error::new(code::DECODE, error.to_string()))?;
-        Ok(Output { text: text(&device), json: Some(json) })
+        read().map_err(|error| Error::internal(error.to_string()))
     }
 }
 
@@ -60,11 +77,16 @@ fn text(device: &Device) -> String {
             table.row(&["", what, &value]);
         }
     }
+    rows(&mut table, device);
+    format!("{}\n{table}", output::bold(&identity.name))
+}
+
+/// What was captured of a device, and what a move loses.
+pub fn rows(table: &mut Table, device: &Device) {
     for line in device.lines() {
         table.row(&["", line.object, &line.text]);
     }
     for lost in &device.lost {
         table.row(&["", "lost", lost]);
     }
-    format!("{}\n{table}", output::bold(&identity.name))
 }

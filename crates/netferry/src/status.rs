@@ -28,6 +28,6 @@ impl Status {
         ready.runtime.status(&list)?;
         let json = json!({ "network": list.name, "cniVersion": list.cni_version.as_str(), "ready": true, "capabilities": capabilities });
         let text = format!("network {} (CNI {}) can be joined", list.name, list.cni_version);
-        Ok(Output { text, json: Some(json) })
+        Ok(Output { text, json: Some(json), ..Output::default() })
     }
 }

@@ -269,3 +269,49 @@ fn show_reads_a_device_by_any_of_its_names_and_changes_nothing() {
     let ended = expect(script, expected);
     assert!(ended.stderr.contains("netferry: find device eth9: No such device"), "{}", ended.stderr);
 }
+
+#[test]
+fn plan_carry_shows_what_would_be_there_and_what_is_in_the_way() {
+    let script = "
+        ip link add eth1 type veth peer name other; ip link set eth1 up; ip address add 10.0.0.5/24 label eth1:a dev eth1
+        ip rule add priority 1000 iif eth1 lookup 100; ip -n one link add eth0 type bridge; ip -n one link add eth1 type bridge; settle
+        $NETFERRY plan carry eth1 --netns one --name net%d > /run/out; echo $? >> /run/out; grep -v 'mtu\\|sysctl' /run/out; $NETFERRY plan carry eth1 --netns one > /run/out; echo $?; rm /run/out
+        $NETFERRY --json plan carry eth1 --netns /run/netns/one --name eth0 > /dev/shm/plan.$$; echo $?
+        grep -c '\"kind\": \"name_taken\"\\|\"by\": \"eth0\"\\|\"name\": \"eth0\"\\|\"netns\": \"/run/netns/one\"' /dev/shm/plan.$$; rm /dev/shm/plan.$$
+        $NETFERRY plan carry --json eth1 --netns one --addresses none | grep -c '10.0.0.5'
+        ip route add default via 10.0.0.1 dev eth1; settle
+        $NETFERRY plan carry eth1 --netns one --name x > /dev/null; echo $?; $NETFERRY plan carry eth1 --netns one --name x --allow-uplink > /dev/null; echo $?
+        $NETFERRY plan carry eth1 --netns /proc/self/ns/net --allow-uplink | grep obstacle; unchanged
+        $NETFERRY plan carry eth9 --netns one; echo $?; $NETFERRY plan carry eth1 --netns nosuch; echo $?; $NETFERRY plan carry eth1 2> /dev/null; echo $?";
+    let lines = "
+net1 in /var/run/netns/one
+  link     dev net1 up
+  address  10.0.0.5/24 label net1:a dev net1
+  rule     priority 1000 from all iif net1 lookup 100
+  note     the name eth1 is taken in the target, so the kernel completes net%d twice: net1, though net0 is free
+0
+1
+1
+5
+0
+1
+0
+  obstacle  the target is the namespace that the device is in; choose another
+";
+    let ended = host::run(&format!("{SETUP}{script}"));
+    assert_eq!(ended.stdout.trim(), format!("{}\nunchanged\n1\n1\n2", lines.trim()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("netferry: find device eth9: No such device"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("open network namespace"), "{}", ended.stderr);
+}
+
+/// `carry` is a word of the command line only in front of `--`.
+#[test]
+fn a_network_and_a_namespace_may_be_named_carry() {
+    let script = r#"
+        sed 's/"name":"net"/"name":"carry"/' /run/conf/net.conflist > /run/conf/z.conflist; ip netns add carry
+        $NETFERRY plan -- carry one | grep -c 10.7.0.2/24; $NETFERRY plan --ifname net7 -- net carry | grep -c 'address *10.7.0.2/24 .*dev net7'
+        $NETFERRY add carry carry > /dev/null; echo $?; $NETFERRY check carry carry; echo $?; $NETFERRY del carry carry; echo $?
+        $NETFERRY plan net one carry uplink0 --netns one; echo $?; $NETFERRY plan help one; echo $?; $NETFERRY plan net; echo $?; $NETFERRY plan; echo $?"#;
+    let ended = expect(script, "1\n1\n0\n0\n0\n1\n1\n2\n2");
+    assert!(ended.stderr.contains("a network or namespace named carry stands behind --"), "{}", ended.stderr);
+}

@@ -28,15 +28,16 @@ pub(super) fn find(
     for other in link::list(socket, None)? {
         if other.master == Some(link.index) {
             lost.push(format!("port {}", name(&other)));
-        } else if other.peer == Some(link.index) && other.peer_netns.is_none() && !is_paired(&other) {
+        } else if is_child(&other, link.index) {
             lost.push(format!("child {}, which stays behind", name(&other)));
         }
     }
     Ok(lost)
 }
 
-fn is_paired(link: &Link) -> bool {
-    PAIRS.contains(&link.kind.name())
+/// True for a link that is made upon the one of index `parent`, in the same namespace.
+pub(crate) fn is_child(link: &Link, parent: u32) -> bool {
+    link.peer == Some(parent) && link.peer_netns.is_none() && !PAIRS.contains(&link.kind.name())
 }
 
 fn object(nexthop: &Nexthop) -> String {

@@ -100,6 +100,8 @@ pub struct Link {
     pub parent_device: Option<String>,
     /// Identifier of the XDP program attached to it.
     pub xdp: Option<u32>,
+    /// The kernel keeps it in its namespace; `None` if it does not say (before 6.15).
+    pub netns_immutable: Option<bool>,
 }
 
 impl Link {
@@ -129,6 +131,7 @@ impl Link {
             parent_bus: None,
             parent_device: None,
             xdp: None,
+            netns_immutable: None,
         };
         for attribute in attributes.flatten() {
             match attribute {
@@ -151,6 +154,7 @@ impl Link {
                 LinkAttrs::PermAddress(bytes) => link.permanent_mac = Mac::from_bytes(bytes),
                 LinkAttrs::ParentDevBusName(bus) => link.parent_bus = Some(bus.to_string_lossy().into_owned()),
                 LinkAttrs::ParentDevName(name) => link.parent_device = Some(name.to_string_lossy().into_owned()),
+                LinkAttrs::NetnsImmutable(immutable) => link.netns_immutable = Some(immutable != 0),
                 LinkAttrs::Xdp(xdp) => link.xdp = xdp.get_prog_id().ok(),
                 _ => {}
             }

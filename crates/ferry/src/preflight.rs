@@ -1,0 +1,272 @@
+//! What would be in the way of carrying a device, found before anything is touched.
+//!
+//! The kernel moves a device first and renames it then: a name that it refuses leaves the device where it was to go,
+//! under its old name, down and without addresses. So the names are asked for first, and with them all else that is
+//! known to end a carry half way, or to cut off more than the device. Nothing is reserved: what another does
+//! between this and the move is the move's to find.
+
+use std::fmt;
+
+use kernel::netlink::link::{self, Link, flags};
+use kernel::netlink::route::{self, Filter, kind, table};
+use kernel::{Error, Result, Socket};
+use serde::Serialize;
+
+use crate::capture::is_child;
+use crate::device::Identity;
+use crate::sysctl::Sysctl;
+use crate::{Device, name};
+
+/// `ENODEV` of `errno(3)`.
+const ENODEV: i32 = 19;
+/// Kinds that stay where they are made, for kernels that do not tell (before 6.15).
+const IMMUTABLE: [&str; 9] = ["amt", "batadv", "bond", "bridge", "hsr", "openvswitch", "ppp", "team", "vrf"];
+
+/// Where a device is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage<'a> {
+    /// The name wanted there, or a template (`eth%d`).
+    pub name: &'a str,
+    /// It is the namespace that the device is in.
+    pub is_home: bool,
+    /// A device that comes there has IPv6 disabled (`net.ipv6.conf.default.disable_ipv6`).
+    pub ipv6_disabled: bool,
+    /// The device may be the one by which this host reaches others.
+    pub allow_uplink: bool,
+}
+
+/// What carrying a device would come upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preflight {
+    /// The name that it would get: of a template, the one that is free now.
+    pub name: String,
+    /// What is in the way.
+    pub obstacles: Vec<Obstacle>,
+    /// What is worth knowing and in nobody's way, in words.
+    pub notes: Vec<String>,
+}
+
+/// A reason not to carry a device. It prints itself with what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Obstacle {
+    /// The kernel takes no such name.
+    InvalidName {
+        /// What is wanted.
+        name: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
+    /// Every number of the template is taken in the target.
+    FullTemplate {
+        /// What is wanted.
+        name: String,
+    },
+    /// A device in the target has the name, as its name or as an alternative one.
+    NameTaken {
+        /// What is wanted.
+        name: String,
+        /// That device.
+        by: String,
+    },
+    /// The device has the name already, as an alternative one.
+    OwnAltname {
+        /// What is wanted.
+        name: String,
+    },
+    /// A device in the target has one of the alternative names, which go along.
+    AltnameTaken {
+        /// The alternative name.
+        name: String,
+        /// That device.
+        by: String,
+    },
+    /// The target is the namespace that the device is in.
+    SameNamespace,
+    /// The kernel keeps the device in its namespace.
+    Immutable {
+        /// Its kind, `loopback`, or `device` if it has none.
+        what: String,
+    },
+    /// The device is the way out of this host.
+    Uplink {
+        /// A default route of the table `main` through it.
+        route: String,
+    },
+    /// The device is a port, and a move takes it out.
+    Master {
+        /// The bridge, bond or VRF.
+        name: String,
+    },
+    /// Another device is made upon it, and would stay behind.
+    Child {
+        /// That device.
+        name: String,
+    },
+    /// The device would bring IPv6 addresses where it has no IPv6.
+    Ipv6Disabled {
+        /// How many of them.
+        addresses: usize,
+    },
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { name, reason } => {
+                write!(f, "no device can be named {name:?}: {reason}; choose another name")
+            }
+            Self::FullTemplate { name } => write!(f, "every name of {name} is taken in the target; choose another"),
+            Self::NameTaken { name, by } if name == by => {
+                write!(f, "the name {name} is taken in the target; choose another")
+            }
+            Self::NameTaken { name, by } => {
+                write!(f, "the name {name} is taken in the target, as an alternative name of {by}; choose another")
+            }
+            Self::OwnAltname { name } => {
+                write!(f, "the device has {name} as an alternative name; choose another name, or delete that one")
+            }
+            Self::AltnameTaken { name, by } => {
+                write!(f, "the alternative name {name} goes along, and {by} has it in the target; delete either")
+            }
+            Self::SameNamespace => f.write_str("the target is the namespace that the device is in; choose another"),
+            Self::Immutable { what } => {
+                write!(f, "the kernel moves no {what} to another namespace; carry another device")
+            }
+            Self::Uplink { route } => {
+                write!(
+                    f,
+                    "this host reaches others through the device ({route}); allow the uplink if it may be cut off"
+                )
+            }
+            Self::Master { name } => write!(f, "the device is a port of {name}; take it out (nomaster) first"),
+            Self::Child { name } => write!(f, "{name} is made upon the device and would stay behind; delete it first"),
+            Self::Ipv6Disabled { addresses } => write!(
+                f,
+                "IPv6 is disabled in the target (net.ipv6.conf.default.disable_ipv6), and the device has IPv6 addresses \
+                 ({addresses}); enable it there, or carry no addresses"
+            ),
+        }
+    }
+}
+
+/// Looks for what is in the way of carrying `device`, as it was captured, from the namespace of `home` to that of
+/// `away`, and changes nothing.
+///
+/// # Errors
+/// `ENODEV` if the device is not in `home` any more; the kernel's words otherwise.
+pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage: &Passage<'_>) -> Result<Preflight> {
+    let mut found = Preflight { name: passage.name.to_owned(), obstacles: Vec::new(), notes: Vec::new() };
+    if passage.is_home {
+        found.obstacles.push(Obstacle::SameNamespace);
+    }
+    let invalid = name::check(passage.name).err();
+    if let Some(reason) = invalid {
+        let (name, reason) = (passage.name.to_owned(), reason.to_string());
+        found.obstacles.push(Obstacle::InvalidName { name, reason });
+    } else if device.identity.altnames.iter().any(|altname| altname == passage.name) {
+        found.obstacles.push(Obstacle::OwnAltname { name: passage.name.to_owned() });
+    }
+    // At home, the device itself has every name.
+    if !passage.is_home {
+        let others = link::list(away, None)?;
+        if invalid.is_none() {
+            new_name(&others, device, passage.name, &mut found);
+        }
+        altnames(&others, device, &mut found);
+        ipv6(device, passage, &mut found);
+    }
+    at_home(home, device, passage, &mut found)?;
+    Ok(found)
+}
+
+/// The device that has `name`, as its name or as an alternative one.
+fn owner<'a>(others: &'a [Link], name: &str) -> Option<&'a str> {
+    let has = |link: &&Link| link.name == name || link.altnames.iter().any(|altname| altname == name);
+    others.iter().find(has).map(|link| link.name.as_str())
+}
+
+/// Whether the name is free in the target, and which one a template becomes.
+fn new_name(others: &[Link], device: &Device, wanted: &str, found: &mut Preflight) {
+    if name::is_template(wanted) {
+        return match completed(others, device, wanted, &mut found.notes) {
+            Some(name) => found.name = name,
+            None => found.obstacles.push(Obstacle::FullTemplate { name: wanted.to_owned() }),
+        };
+    }
+    let taken = |by: &str| Obstacle::NameTaken { name: wanted.to_owned(), by: by.to_owned() };
+    found.obstacles.extend(owner(others, wanted).map(taken));
+}
+
+/// What becomes of a template: the device arrives under its old name, or where that is taken under one from the
+/// template, and is renamed then, when what it is called already is taken too.
+fn completed(others: &[Link], device: &Device, template: &str, notes: &mut Vec<String>) -> Option<String> {
+    let Identity { name: old, altnames, .. } = &device.identity;
+    let is_taken = |name: &str| owner(others, name).is_some();
+    let is_crowded = is_taken(old);
+    let arrival = if is_crowded { name::complete(template, is_taken)? } else { old.clone() };
+    let is_own = |name: &str| name == arrival || altnames.iter().any(|altname| altname == name);
+    let last = name::complete(template, |name| is_taken(name) || is_own(name))?;
+    if is_crowded {
+        notes.push(format!(
+            "the name {old} is taken in the target, so the kernel completes {template} twice: {last}, though {arrival} is free"
+        ));
+    }
+    Some(last)
+}
+
+fn altnames(others: &[Link], device: &Device, found: &mut Preflight) {
+    for altname in &device.identity.altnames {
+        let taken = |by: &str| Obstacle::AltnameTaken { name: altname.clone(), by: by.to_owned() };
+        found.obstacles.extend(owner(others, altname).map(taken));
+    }
+}
+
+fn ipv6(device: &Device, passage: &Passage<'_>, found: &mut Preflight) {
+    let addresses = device.addresses.iter().filter(|address| address.local.addr().is_ipv6()).count();
+    // A setting of the device's own goes along, and is there before the addresses.
+    let enables =
+        |sysctl: &Sysctl| (&*sysctl.section, &*sysctl.key, &*sysctl.value) == ("ipv6/conf", "disable_ipv6", "0");
+    if passage.ipv6_disabled && addresses > 0 && !device.sysctls.iter().any(enables) {
+        found.obstacles.push(Obstacle::Ipv6Disabled { addresses });
+    }
+}
+
+/// What holds the device where it is.
+fn at_home(home: &mut Socket, device: &Device, passage: &Passage<'_>, found: &mut Preflight) -> Result<()> {
+    let Identity { name, index, .. } = &device.identity;
+    let missing = || Error::new(format_args!("find device {name}"), ENODEV);
+    let link = link::get_by_index(home, *index)?.ok_or_else(missing)?;
+    found.obstacles.extend(immutable(&link).map(|what| Obstacle::Immutable { what }));
+    if link.is_up() && !passage.allow_uplink {
+        found.obstacles.extend(default_route(home, *index)?.map(|route| Obstacle::Uplink { route }));
+    }
+    found.obstacles.extend(device.settings.master.clone().map(|name| Obstacle::Master { name }));
+    let children = link::list(home, None)?.into_iter().filter(|other| is_child(other, *index));
+    found.obstacles.extend(children.map(|child| Obstacle::Child { name: child.name }));
+    Ok(())
+}
+
+/// What the kernel calls a device that it keeps in its namespace.
+fn immutable(link: &Link) -> Option<String> {
+    let (kind, is_loopback) = (link.kind.name(), link.flags & flags::LOOPBACK != 0);
+    let known = is_loopback || IMMUTABLE.contains(&kind);
+    link.netns_immutable.unwrap_or(known).then(|| match kind {
+        _ if is_loopback => "loopback".to_owned(),
+        "" => "device".to_owned(),
+        kind => kind.to_owned(),
+    })
+}
+
+/// A default route of the table `main` out of a device, whoever made it.
+fn default_route(home: &mut Socket, index: u32) -> Result<Option<String>> {
+    for ipv6 in [false, true] {
+        let routes = route::list(home, ipv6, Filter { table: Some(table::MAIN), index: Some(index) })?;
+        let is_default = |route: &&route::Route| route.dst.prefix_len() == 0 && route.kind == kind::UNICAST;
+        if let Some(route) = routes.iter().find(is_default) {
+            let gateway = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+            return Ok(Some(format!("{}{gateway}", if ipv6 { "::/0" } else { "default" })));
+        }
+    }
+    Ok(None)
+}
