@@ -4,7 +4,7 @@
 //! entered only to open a socket and to touch `/proc/sys/net`, which shows the namespace of whoever opens it.
 
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -14,6 +14,8 @@ use crate::error::{Error, Result, sys};
 
 /// Mode 0600, and one in each namespace.
 const LOCKED: &str = "/proc/sys/net/ipv4/tcp_fastopen_key";
+/// Of `linux/nsfs.h`: the user namespace that owns a namespace.
+const NS_GET_USERNS: libc::Ioctl = 0xb701;
 /// `NSFS_MAGIC` of `linux/magic.h`: the filesystem of namespace files.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// `PROC_SUPER_MAGIC`: before Linux 3.19 namespace files were on procfs.
@@ -76,14 +78,58 @@ impl Netns {
         Ok(Self { fd })
     }
 
+    /// Another descriptor of the same namespace.
+    ///
+    /// # Errors
+    /// What `fcntl(2)` says.
+    pub fn try_clone(&self) -> Result<Self> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0).map_err(sys("keep a network namespace open"))?;
+        Ok(Self { fd })
+    }
+
     /// True if both are the same namespace.
     ///
     /// # Errors
     /// What `fstat(2)` says.
     pub fn is_same(&self, other: &Self) -> Result<bool> {
-        let stat = |ns: &Self| rustix::fs::fstat(&ns.fd).map_err(sys("identify a network namespace"));
-        let (ours, theirs) = (stat(self)?, stat(other)?);
-        Ok(ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+        Ok(self.inode()? == other.inode()?)
+    }
+
+    /// The device and inode of the namespace's file. Another namespace may have them once this one is gone; see
+    /// [`crate::Socket::netns_cookie`].
+    ///
+    /// # Errors
+    /// What `fstat(2)` says.
+    pub fn inode(&self) -> Result<(u64, u64)> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(sys("identify a network namespace"))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// The device and inode of the user namespace that owns this one: who has rights there may do here what they like.
+    ///
+    /// # Errors
+    /// What `ioctl_nsfs(2)` says.
+    pub fn owner(&self) -> Result<(u64, u64)> {
+        let failed = || Error::io("find the owner of a network namespace", &std::io::Error::last_os_error());
+        // SAFETY: the descriptor is open, and the request has no argument.
+        let fd = unsafe { libc::ioctl(self.fd.as_raw_fd(), NS_GET_USERNS) };
+        if fd < 0 {
+            return Err(failed());
+        }
+        // SAFETY: the kernel has just opened it for us alone.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let stat = rustix::fs::fstat(&fd).map_err(sys("identify a user namespace"))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// Keeps the namespace alive at `path`, an empty file that nothing is mounted on.
+    ///
+    /// # Errors
+    /// What `mount(2)` says.
+    pub fn pin(&self, path: &Path) -> Result<()> {
+        let from = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        rustix::mount::mount_bind(from, path)
+            .map_err(sys(format_args!("keep a network namespace at {}", path.display())))
     }
 
     /// Runs `f` with the calling thread inside this namespace, and comes back to `home`.
@@ -101,6 +147,18 @@ impl Netns {
             std::process::abort();
         }
         outcome
+    }
+}
+
+/// Lets go of what [`Netns::pin`] keeps at `path`; the file stays. Nothing mounted there is success.
+///
+/// # Errors
+/// What `umount2(2)` says.
+pub fn unpin(path: &Path) -> Result<()> {
+    use rustix::mount::UnmountFlags;
+    match rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+        Err(errno) => Err(sys(format_args!("let go of the network namespace at {}", path.display()))(errno)),
     }
 }
 

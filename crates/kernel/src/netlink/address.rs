@@ -202,7 +202,22 @@ impl fmt::Display for Address {
 /// # Errors
 /// `EEXIST` if the link has it already, whatever its other attributes; the kernel's words otherwise.
 pub fn add(socket: &mut Socket, address: &Address, on: &str) -> Result<()> {
-    let mut request = Request::new().set_create().set_excl().op_newaddr_do(&address.header());
+    let what = format_args!("add address {address} to {on}");
+    make(socket, Request::new().set_create().set_excl(), address, what)
+}
+
+/// Gives an address that the link has other flags and lifetimes, and adds it if the link does not have it; `on` names
+/// the link in errors. Duplicate address detection is not begun again.
+///
+/// # Errors
+/// The kernel's words.
+pub fn replace(socket: &mut Socket, address: &Address, on: &str) -> Result<()> {
+    let what = format_args!("replace address {address} on {on}");
+    make(socket, Request::new().set_create().set_replace(), address, what)
+}
+
+fn make(socket: &mut Socket, request: Request<'_>, address: &Address, what: fmt::Arguments<'_>) -> Result<()> {
+    let mut request = request.op_newaddr_do(&address.header());
     let mut attributes = request
         .encode()
         .push_local(address.local.addr())
@@ -227,7 +242,7 @@ pub fn add(socket: &mut Socket, address: &Address, on: &str) -> Result<()> {
         attributes = attributes.push_proto(address.protocol);
     }
     drop(attributes);
-    socket.change(&request, format_args!("add address {address} to {on}"))
+    socket.change(&request, what)
 }
 
 /// Removes an address; `on` names the link in errors.

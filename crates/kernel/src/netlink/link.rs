@@ -305,6 +305,8 @@ pub struct Change<'a> {
     pub mtu: Option<u32>,
     /// Transmit queue length in frames.
     pub txqlen: Option<u32>,
+    /// Device group.
+    pub group: Option<u32>,
     /// Index of the bridge or VRF to join; 0 leaves it.
     pub master: Option<u32>,
     /// Alias; an empty one removes it.
@@ -353,6 +355,9 @@ fn request_change(socket: &mut Socket, index: u32, name: &str, change: &Change<'
     if let Some(length) = change.txqlen {
         attributes = attributes.push_txqlen(length);
     }
+    if let Some(group) = change.group {
+        attributes = attributes.push_group(group);
+    }
     if let Some(master) = change.master {
         attributes = attributes.push_master(master);
     }
@@ -397,6 +402,7 @@ impl fmt::Display for Change<'_> {
         words.extend(self.mac.map(|mac| format!("address {mac}")));
         words.extend(self.mtu.map(|mtu| format!("mtu {mtu}")));
         words.extend(self.txqlen.map(|length| format!("txqueuelen {length}")));
+        words.extend(self.group.map(|group| format!("group {group}")));
         words
             .extend(self.master.map(|master| if master == 0 { "nomaster".into() } else { format!("master {master}") }));
         words.extend(self.alias.map(|alias| format!("alias {alias}")));

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 pub mod address;
+pub mod altname;
 mod kind;
 pub mod link;
 pub(crate) mod message;
@@ -15,6 +16,7 @@ pub mod qdisc;
 pub mod route;
 pub mod rule;
 pub mod socket;
+pub mod transfer;
 
 pub use socket::{Family, Socket};
 

@@ -28,6 +28,8 @@ const SEND_BUFFER: usize = 128 << 10;
 /// How often an interrupted dump (`NLM_F_DUMP_INTR`) is repeated before it is an error.
 const DUMP_TRIES: u32 = 16;
 
+/// Of `asm-generic/socket.h`; not in libc for every target.
+const SO_NETNS_COOKIE: i32 = 71;
 const NLM_F_REQUEST: u16 = libc::NLM_F_REQUEST as u16;
 const NLM_F_ACK: u16 = libc::NLM_F_ACK as u16;
 const NLM_F_ECHO: u16 = libc::NLM_F_ECHO as u16;
@@ -88,6 +90,24 @@ impl Socket {
             0 => Ok(()),
             _ => Err(Error::io("set a netlink socket option", &std::io::Error::last_os_error())),
         }
+    }
+
+    /// The number of the socket's network namespace, which no other has had since the machine was started
+    /// (`SO_NETNS_COOKIE`); `None` where the kernel does not say (before 5.14).
+    pub fn netns_cookie(&self) -> Option<u64> {
+        let mut cookie = 0_u64;
+        let mut length = size_of::<u64>() as libc::socklen_t;
+        // SAFETY: the pointers describe `cookie` and `length`, which outlive the call; the descriptor is open.
+        let status = unsafe {
+            libc::getsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_NETNS_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut length,
+            )
+        };
+        (status == 0).then_some(cookie)
     }
 
     /// Binds the socket to multicast groups (`RTMGRP_*` bits): it receives announcements and should not be asked
