@@ -44,6 +44,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes every step of `plan` so that can be made so, in order, and undoes none: for what is put back rather than
+    /// made. Returns what went wrong.
+    pub fn converge(&mut self, plan: &Plan) -> Vec<crate::Error> {
+        plan.steps.iter().filter_map(|step| self.make(step).err()).collect()
+    }
+
     /// Undoes everything this engine applied; returns what could not be undone.
     pub fn undo(&mut self) -> Vec<kernel::Error> {
         let mut errors = Vec::new();
@@ -68,6 +74,8 @@ impl Engine {
             Op::PortVlan(op) => op.apply(self, step.side, step.shared),
             Op::Address(op) => op.apply(self, step.side),
             Op::Route(op) => op.apply(self, step.side),
+            Op::Rule(op) => op.apply(self, step.side),
+            Op::Neighbour(op) => op.apply(self, step.side),
             Op::Sysctl(op) => op.apply(self, step.side, step.shared),
             Op::Forwarding(op) => op.apply(self, step.side),
             Op::Nft(op) => op.apply(self),
@@ -83,6 +91,8 @@ impl Engine {
             Op::Link(op) => op.remove(self, step.side, step.shared),
             Op::Address(op) => op.remove(self, step.side, step.shared),
             Op::Route(op) => op.remove(self, step.side),
+            Op::Rule(op) => op.remove(self, step.side),
+            Op::Neighbour(op) => op.remove(self, step.side),
             Op::Nft(op) => op.remove(self),
             Op::Iptables(op) => op.remove(self),
             // Settings have no absence; they are restored by `Done::Changed` or go with their link.

@@ -22,6 +22,8 @@ impl Engine {
                 Op::PortVlan(op) => op.check(self, side, &mut carried, &mut differences)?,
                 Op::Address(op) => op.check(self, side, &mut differences)?,
                 Op::Route(op) => op.check(self, side, &mut differences)?,
+                Op::Rule(op) => op.check(self, side, &mut differences)?,
+                Op::Neighbour(op) => op.check(self, side, &mut differences)?,
                 Op::Sysctl(op) => op.check(self, side, &mut differences)?,
                 Op::Forwarding(op) => op.check(self, side, &mut differences)?,
                 Op::Nft(op) => op.check(self, &mut differences)?,

@@ -1,7 +1,5 @@
 //! The engine's hands: the two namespaces, a socket in each, and what it has learned of their links.
 
-use std::os::fd::{AsFd, BorrowedFd};
-
 use kernel::depart::Nft;
 use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link};
@@ -100,6 +98,17 @@ impl Engine {
         place.socket.as_mut().ok_or_else(no_container)
     }
 
+    /// The rtnetlink sockets of both sides, the host's first.
+    ///
+    /// # Errors
+    /// What opening them says; `ENOENT` if there is no container.
+    pub fn sockets(&mut self) -> kernel::Result<(&mut Socket, &mut Socket)> {
+        self.socket(Side::Host)?;
+        self.socket(Side::Container)?;
+        let container = self.container.as_mut().and_then(|place| place.socket.as_mut());
+        self.host.socket.as_mut().zip(container).ok_or_else(no_container)
+    }
+
     /// The nfnetlink socket of the host.
     ///
     /// # Errors
@@ -195,11 +204,11 @@ impl Engine {
         }
     }
 
-    /// The namespace of the container, for links that are made into it.
-    pub(crate) fn netns(&self, side: Side) -> Option<BorrowedFd<'_>> {
+    /// The namespace of `side`, for links that are made or moved into it.
+    pub fn netns(&self, side: Side) -> Option<&Netns> {
         match side {
-            Side::Host => Some(self.host.netns.as_fd()),
-            Side::Container => self.container.as_ref().map(|container| container.netns.as_fd()),
+            Side::Host => Some(&self.host.netns),
+            Side::Container => self.container.as_ref().map(|container| &container.netns),
         }
     }
 
@@ -230,8 +239,8 @@ impl Engine {
         self.known(side, name).is_some_and(|known| known.made)
     }
 
-    /// Remembers a link that was made.
-    pub(crate) fn learn(&mut self, side: Side, link: Link) {
+    /// Remembers a link that was made, or that came: whatever is put on it goes with it.
+    pub fn learn(&mut self, side: Side, link: Link) {
         self.forget(side, &link.name);
         self.links.push(Known { side, link, made: true });
     }

@@ -18,7 +18,7 @@ mod remove;
 mod show;
 
 pub use engine::Engine;
-pub use error::{Difference, Error, Result};
+pub use error::{Cause, Difference, Error, Result};
 pub use op::Op;
 pub use plan::{Plan, Side, Step};
 pub use show::{Line, State};

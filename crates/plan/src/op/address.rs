@@ -3,12 +3,15 @@
 use std::fmt;
 
 use kernel::Socket;
-use kernel::netlink::address::{self, Address as Wanted};
+use kernel::netlink::address::{self, Address as Wanted, flags};
 use kernel::netlink::link;
 
 use crate::apply::Done;
 use crate::error::{Difference, Result};
 use crate::{Engine, Side};
+
+/// Flags that somebody gives; the others are the kernel's observations.
+const GIVEN: u32 = flags::NODAD | flags::OPTIMISTIC | flags::HOMEADDRESS | flags::MANAGETEMPADDR | flags::NOPREFIXROUTE;
 
 /// An address, on a link that the plan names. The index in `address` is filled in when it is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,12 +22,14 @@ pub struct Address {
     pub address: Wanted,
     /// An address of the link that has to give way to it.
     pub replaces: Option<Wanted>,
+    /// Its flags, label and metric are wanted too; flags that differ are set, without detecting duplicates again.
+    pub exact: bool,
 }
 
 impl Address {
     /// `address` on `device`.
     pub fn new(device: impl Into<String>, address: Wanted) -> Self {
-        Self { device: device.into(), address, replaces: None }
+        Self { device: device.into(), address, replaces: None, exact: false }
     }
 
     fn on(&self, engine: &mut Engine, side: Side) -> Result<Wanted> {
@@ -50,6 +55,7 @@ impl Address {
                 device: self.device.clone(),
                 address: old.clone(),
                 replaces: Some(self.address.clone()),
+                exact: false,
             })),
             (Err(mut error), Some(old)) => {
                 error.cleanup.extend(address::add(socket, old, &self.device).err());
@@ -60,12 +66,27 @@ impl Address {
 
     fn add(&self, socket: &mut Socket, wanted: &Wanted) -> Result<Done> {
         match address::add(socket, wanted, &self.device) {
-            Err(error) if error.is_present() => match self.difference(&address::list(socket, Some(wanted.index))?) {
-                None => Ok(Done::Present),
-                Some(difference) => Err(difference.into()),
-            },
+            Err(error) if error.is_present() => {
+                let found = address::list(socket, Some(wanted.index))?;
+                match self.difference(&found) {
+                    Some(difference) => Err(difference.into()),
+                    None => self.settle(socket, wanted, &found),
+                }
+            }
             outcome => Ok(outcome.map(|()| Done::Made)?),
         }
+    }
+
+    /// Gives the address that is there the flags that it is to have.
+    fn settle(&self, socket: &mut Socket, wanted: &Wanted, found: &[Wanted]) -> Result<Done> {
+        let Some(old) = found.iter().find(|found| found.local == wanted.local).filter(|_| self.exact) else {
+            return Ok(Done::Present);
+        };
+        if old.flags & GIVEN == wanted.flags & GIVEN {
+            return Ok(Done::Present);
+        }
+        address::replace(socket, wanted, &self.device)?;
+        Ok(Done::changed(Self { address: Wanted { flags: old.flags & GIVEN, ..old.clone() }, ..self.clone() }))
     }
 
     pub(crate) fn check(&self, engine: &mut Engine, side: Side, differences: &mut Vec<Difference>) -> Result<()> {
@@ -98,7 +119,7 @@ impl Address {
         let Some(found) = same.find(|found| found.local == self.address.local).or(first) else {
             return Some(Difference::absent(object));
         };
-        if found.flags & address::flags::DADFAILED != 0 {
+        if found.flags & flags::DADFAILED != 0 {
             return Some(Difference::new(object, "unique", "a duplicate of another node's (dadfailed)"));
         }
         // The scope of an IPv6 address is in the address; the kernel does not ask.

@@ -18,10 +18,16 @@ pub struct Change {
     pub up: Option<bool>,
     /// Receive every frame.
     pub promisc: Option<bool>,
+    /// Receive every multicast frame.
+    pub allmulti: Option<bool>,
     /// Hardware address.
     pub mac: Option<Mac>,
     /// Maximum transmission unit in bytes.
     pub mtu: Option<u32>,
+    /// Transmit queue length in frames.
+    pub txqlen: Option<u32>,
+    /// Device group.
+    pub group: Option<u32>,
     /// Alias.
     pub alias: Option<String>,
     /// Bridge port settings.
@@ -68,8 +74,11 @@ impl Change {
         link::Change {
             up: self.up,
             promisc: self.promisc,
+            allmulti: self.allmulti,
             mac: self.mac,
             mtu: self.mtu,
+            txqlen: self.txqlen,
+            group: self.group,
             alias: self.alias.as_deref(),
             port: self.port,
             link_local: self.link_local,
@@ -79,13 +88,16 @@ impl Change {
 
     /// The values of `found` where they differ from what is wanted.
     fn previous(&self, found: &Found) -> Self {
-        let promisc = found.flags & flags::PROMISC != 0;
+        let has = |flag: u32| found.flags & flag != 0;
         Self {
             device: self.device.clone(),
             up: self.up.filter(|up| *up != found.is_up()).map(|up| !up),
-            promisc: self.promisc.filter(|wanted| *wanted != promisc).map(|wanted| !wanted),
+            promisc: self.promisc.filter(|wanted| *wanted != has(flags::PROMISC)).map(|wanted| !wanted),
+            allmulti: self.allmulti.filter(|wanted| *wanted != has(flags::ALLMULTI)).map(|wanted| !wanted),
             mac: self.mac.filter(|mac| Some(*mac) != found.mac).and(found.mac),
             mtu: self.mtu.filter(|mtu| *mtu != found.mtu).map(|_| found.mtu),
+            txqlen: self.txqlen.filter(|length| *length != found.txqlen).map(|_| found.txqlen),
+            group: self.group.filter(|group| *group != found.group).map(|_| found.group),
             alias: self
                 .alias
                 .as_ref()
@@ -106,8 +118,11 @@ impl Change {
             device: self.device.clone(),
             up: previous.up.map(|up| !up),
             promisc: previous.promisc.map(|promisc| !promisc),
+            allmulti: previous.allmulti.map(|allmulti| !allmulti),
             mac: previous.mac.and(self.mac),
             mtu: previous.mtu.and(self.mtu),
+            txqlen: previous.txqlen.and(self.txqlen),
+            group: previous.group.and(self.group),
             alias: previous.alias.as_ref().and(self.alias.clone()),
             port: previous.port.and(self.port),
             link_local: None,

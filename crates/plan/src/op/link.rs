@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use kernel::depart::{self, Nft};
 use kernel::mac::Mac;
 use kernel::netlink::link::{self, Kind, Link as Found, NewLink, NewPeer};
+use kernel::netns::Netns;
 
 use crate::apply::Done;
 use crate::error::{Cause, Difference, Error, Result};
@@ -96,13 +97,11 @@ impl Link {
         let master = self.master.as_ref().map(|name| engine.index(side, name)).transpose()?;
         let parent = self.parent.as_ref().map(|(side, name)| engine.index(*side, name)).transpose()?;
         let from = self.parent.as_ref().map_or(side, |(side, _)| *side);
-        let netns = (from != side).then(|| engine.netns(side)).flatten().map(|fd| fd.try_clone_to_owned());
-        let netns = netns.transpose().map_err(|error| kernel::Error::io("duplicate a descriptor", &error))?;
+        let netns = (from != side).then(|| engine.netns(side)).flatten().map(Netns::try_clone).transpose()?;
         let peer_netns = match &self.peer {
-            Some(peer) if peer.side != from => engine.netns(peer.side).map(|fd| fd.try_clone_to_owned()),
+            Some(peer) if peer.side != from => engine.netns(peer.side).map(Netns::try_clone).transpose()?,
             _ => None,
         };
-        let peer_netns = peer_netns.transpose().map_err(|error| kernel::Error::io("duplicate a descriptor", &error))?;
         let new = NewLink {
             name: &self.name,
             kind: &self.kind,

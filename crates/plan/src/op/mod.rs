@@ -11,10 +11,12 @@ mod change;
 mod forwarding;
 mod iptables;
 mod link;
+mod neighbour;
 mod nft;
 mod port_vlan;
 mod ready;
 mod route;
+mod rule;
 mod sysctl;
 
 pub use address::Address;
@@ -23,11 +25,13 @@ pub use change::Change;
 pub use forwarding::Forwarding;
 pub use iptables::Iptables;
 pub use link::{Link, Peer};
+pub use neighbour::Neighbour;
 pub use nft::Nft;
 pub(crate) use port_vlan::Carried;
 pub use port_vlan::PortVlan;
 pub use ready::Ready;
 pub use route::Route;
+pub use rule::Rule;
 pub use sysctl::Sysctl;
 
 /// An object of a plan. Closed on purpose: every verb of the engine names every kind.
@@ -43,6 +47,10 @@ pub enum Op {
     Address(Address),
     /// A route.
     Route(Route),
+    /// A policy rule.
+    Rule(Rule),
+    /// A neighbour, or an address that a link answers for.
+    Neighbour(Neighbour),
     /// A sysctl.
     Sysctl(Sysctl),
     /// The switch that makes a node a router.
@@ -65,11 +73,12 @@ impl Op {
             Self::Change(op) => Some(&op.device),
             Self::PortVlan(op) => Some(&op.device),
             Self::Address(op) => Some(&op.device),
-            Self::Route(op) => Some(&op.device),
+            Self::Route(op) => op.device.as_deref(),
+            Self::Neighbour(op) => Some(&op.device),
             Self::Announce(op) => Some(&op.device),
             Self::Ready(op) => Some(&op.device),
             Self::Sysctl(op) => op.device.as_deref(),
-            Self::Forwarding(_) | Self::Nft(_) | Self::Iptables(_) => None,
+            Self::Rule(_) | Self::Forwarding(_) | Self::Nft(_) | Self::Iptables(_) => None,
         }
     }
 
@@ -85,6 +94,8 @@ impl Op {
             Self::PortVlan(_) => "vlan",
             Self::Address(_) => "address",
             Self::Route(_) => "route",
+            Self::Rule(_) => "rule",
+            Self::Neighbour(_) => "neighbour",
             Self::Sysctl(_) | Self::Forwarding(_) => "sysctl",
             Self::Nft(_) => "nft",
             Self::Iptables(_) => "iptables",
@@ -102,6 +113,8 @@ impl fmt::Display for Op {
             Self::PortVlan(op) => op.fmt(f),
             Self::Address(op) => op.fmt(f),
             Self::Route(op) => op.fmt(f),
+            Self::Rule(op) => op.fmt(f),
+            Self::Neighbour(op) => op.fmt(f),
             Self::Sysctl(op) => op.fmt(f),
             Self::Forwarding(op) => op.fmt(f),
             Self::Nft(op) => op.fmt(f),
@@ -122,4 +135,4 @@ macro_rules! into_op {
     };
 }
 
-into_op!(Link, Change, PortVlan, Address, Route, Sysctl, Forwarding, Nft, Iptables, Announce, Ready);
+into_op!(Link, Change, PortVlan, Address, Route, Rule, Neighbour, Sysctl, Forwarding, Nft, Iptables, Announce, Ready);

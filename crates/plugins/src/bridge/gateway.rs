@@ -107,7 +107,7 @@ pub fn plan(call: &Call<'_, Conf>, facts: &Facts, given: &AddResult, plan: &mut 
     let is_there = |address: &Address| facts.addresses.iter().any(|found| is_whole(found, address));
     for address in wanted.iter().filter(|address| !(call.is_add() && is_there(address))).cloned() {
         let replaces = conf.force_address.then(|| conflicting(&facts.addresses, &address, &wanted)).flatten().cloned();
-        plan.share(Side::Host, op::Address { device: device.clone(), address, replaces });
+        plan.share(Side::Host, op::Address { device: device.clone(), address, replaces, exact: false });
     }
     layer3::forwarding(plan, given);
 }

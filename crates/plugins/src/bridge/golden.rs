@@ -40,5 +40,10 @@ fn link() -> Link {
         group: 0,
         operstate: 0,
         port: None,
+        permanent_mac: None,
+        parent_bus: None,
+        parent_device: None,
+        xdp: None,
+        netns_immutable: None,
     }
 }
