@@ -2,10 +2,11 @@
 //!
 //! The kernel filters every dump by the device where it can, so the cost does not grow with other devices' addresses,
 //! routes and neighbours. What is read in several requests is not one moment: a change in between may be half seen.
+//! Everything is read that any policy takes; what this one leaves out is [left out](Device::select) of the description.
 
-mod lost;
+pub(crate) mod lost;
 mod routes;
-mod rules;
+pub(crate) mod rules;
 mod sysctls;
 
 use std::cmp::Reverse;
@@ -40,11 +41,11 @@ pub fn capture(socket: &mut Socket, name: &str, policy: &Policy) -> Result<Devic
     if policy.addresses == Addresses::None {
         return Ok(device);
     }
-    let left_out = addresses(socket, &link, policy, &mut device)?;
+    let left_out = addresses(socket, &link, &mut device)?;
     device.routes = routes::read(socket, &link, &nexthops, &left_out, &mut device.lost)?;
     rules::read(socket, &mut device)?;
     device.neighbours = neighbours(socket, link.index)?;
-    Ok(device)
+    Ok(device.select(policy))
 }
 
 /// The device itself.
@@ -85,16 +86,15 @@ fn bare(socket: &mut Socket, link: &Link) -> Result<Device> {
     })
 }
 
-/// Reads the addresses that `policy` takes into `device`, and returns those that it leaves out.
-fn addresses(socket: &mut Socket, link: &Link, policy: &Policy, device: &mut Device) -> Result<Vec<Address>> {
+/// Reads the addresses into `device`, and returns those that do not go with it.
+fn addresses(socket: &mut Socket, link: &Link, device: &mut Device) -> Result<Vec<Address>> {
     let mut all = address::list(socket, Some(link.index))?;
     all.retain(|address| address.index == link.index);
     let (duplicates, all): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|address| address.flags & address::flags::DADFAILED != 0);
-    let (taken, mut left_out): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|address| policy.takes(address, link.mac.as_ref()));
-    let complaint = |address: &Address| format!("address {}: somebody else on the link has it", address.local);
-    device.lost.extend(duplicates.iter().map(complaint));
+    let (mut left_out, taken): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|address| policy::comes_by_itself(address, link.mac.as_ref()));
+    device.lost.extend(duplicates.iter().map(lost::duplicate));
     left_out.extend(duplicates);
     // IPv4 is listed as it was added, IPv6 the newest first within each scope, the widest last to be added.
     let (ipv4, ipv6): (Vec<_>, Vec<_>) = taken.into_iter().partition(|address| address.local.addr().is_ipv4());

@@ -2,20 +2,39 @@
 //!
 //! [`capture()`] reads a [`Device`] from the kernel, as plain data that prints itself as the commands which would make it
 //! again and is stored as JSON. [`Policy`] says which of its addresses are meant. [`preflight()`] says what would be in the
-//! way of carrying it. The crate knows no container words.
+//! way of carrying it. [`carry()`] carries devices, all or none, as the [`Journal`] has it before anything is changed;
+//! [`bring_home()`] brings them home, whatever has become of them meanwhile; [`recover`] does so for those whose owner is
+//! gone. The crate knows no container words.
 
 mod capture;
+pub mod carry;
 pub mod device;
+pub mod error;
+mod find;
+mod home;
+pub mod journal;
 mod located;
+mod manager;
 pub mod name;
+mod pin;
+mod place;
+mod plan;
 pub mod policy;
 mod preflight;
+pub mod recover;
 pub mod route;
+mod select;
 mod show;
 pub mod sysctl;
 
 pub use capture::capture;
+pub use carry::{Crossing, Order, Prepared, Wanted, carry, prepare};
 pub use device::Device;
+pub use error::{Error, Result};
+pub use home::{Returned, bring_home};
+pub use journal::{Journal, Restore};
+pub use manager::{Manager, manager};
+pub use place::Place;
 pub use policy::{Addresses, Policy};
 pub use preflight::{Obstacle, Passage, Preflight, preflight};
 pub use show::Line;

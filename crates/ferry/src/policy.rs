@@ -2,11 +2,15 @@
 //!
 //! An address that a router advertised, a temporary one and the link-local address that the kernel made come by
 //! themselves wherever they are valid: they are never carried. An IPv4 address with a lifetime is: DHCP gave it, and the
-//! routes through its gateway need it. Flags: `linux/if_addr.h`.
+//! routes through its gateway need it. Nobody renews it away from home, so by default it is carried without an end.
+//! Flags: `linux/if_addr.h`.
 
 use kernel::mac::Mac;
-use kernel::netlink::address::{Address, flags, protocol, scope};
+use kernel::netlink::address::{Address, Lifetime, flags, protocol, scope};
+use serde::{Deserialize, Serialize};
 
+/// A lifetime without an end.
+const FOREVER: u32 = u32::MAX;
 /// What an address may keep: the other flags are the kernel's observations.
 const GIVEN: u32 = flags::NODAD
     | flags::OPTIMISTIC
@@ -16,9 +20,10 @@ const GIVEN: u32 = flags::NODAD
     | flags::MCAUTOJOIN;
 
 /// Which addresses to capture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Addresses {
-    /// Those without a lifetime, and every IPv4 address.
+    /// Those without a lifetime, and every IPv4 address, which then has none.
     #[default]
     Permanent,
     /// Those of DHCPv6 too.
@@ -28,7 +33,7 @@ pub enum Addresses {
 }
 
 /// What of a device to capture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Which addresses.
     pub addresses: Addresses,
@@ -37,20 +42,35 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// True if `address`, of a device with the hardware address `mac`, is to be captured.
-    pub fn takes(&self, address: &Address, mac: Option<&Mac>) -> bool {
+    /// Everything that can be captured.
+    pub const WIDEST: Self = Self { addresses: Addresses::All, link_scope: true };
+    /// The device alone.
+    pub const NONE: Self = Self { addresses: Addresses::None, link_scope: false };
+
+    /// The address as this policy takes it: under [`Addresses::Permanent`] one of DHCP has no lifetime. `None` if it does
+    /// not take it.
+    pub fn take(&self, address: Address) -> Option<Address> {
+        let has_end = address.lifetime.is_some_and(|lifetime| lifetime.valid != FOREVER);
         let by_lifetime = match self.addresses {
-            Addresses::Permanent => address.local.addr().is_ipv4() || address.flags & flags::PERMANENT != 0,
+            Addresses::Permanent => address.local.addr().is_ipv4() || !has_end,
             Addresses::All => true,
             Addresses::None => false,
         };
         let by_scope = address.scope == scope::UNIVERSE || self.link_scope;
-        by_lifetime && by_scope && !comes_by_itself(address, mac)
+        let keeps_lifetime = self.addresses == Addresses::All || !has_end;
+        let taken = |address| if keeps_lifetime { address } else { endless(address) };
+        (by_lifetime && by_scope).then(|| taken(address))
     }
 }
 
-/// True if the kernel makes the address again wherever it is valid.
-fn comes_by_itself(address: &Address, mac: Option<&Mac>) -> bool {
+/// The address without an end; one that is deprecated stays so.
+fn endless(address: Address) -> Address {
+    let is_deprecated = address.lifetime.is_some_and(|lifetime| lifetime.preferred == 0);
+    Address { lifetime: is_deprecated.then_some(Lifetime { valid: FOREVER, preferred: 0 }), ..address }
+}
+
+/// True if the kernel makes the address again wherever it is valid, on a device with the hardware address `mac`.
+pub(crate) fn comes_by_itself(address: &Address, mac: Option<&Mac>) -> bool {
     let has = |flag: u32| address.flags & flag != 0;
     match address.protocol {
         protocol::KERNEL_LO | protocol::KERNEL_RA | protocol::KERNEL_LL => return true,
@@ -82,7 +102,6 @@ pub(crate) fn given(address: Address, name: &str) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::netlink::address::Lifetime;
 
     const MAC: &str = "02:fc:00:00:00:01";
 
@@ -97,7 +116,8 @@ mod tests {
         let mut taken = [false; 6];
         for (at, slot) in taken.iter_mut().enumerate() {
             let addresses = [Addresses::Permanent, Addresses::All, Addresses::None][at % 3];
-            *slot = Policy { addresses, link_scope: at > 2 }.takes(address, mac.as_ref());
+            let policy = Policy { addresses, link_scope: at > 2 };
+            *slot = !comes_by_itself(address, mac.as_ref()) && policy.take(given(address.clone(), "eth1")).is_some();
         }
         taken
     }
@@ -125,6 +145,23 @@ mod tests {
             (always, "prefix of temporary ones", address("fd00::6/64", 0, permanent | flags::MANAGETEMPADDR, 0)),
         ] {
             assert_eq!(taken(&address), expected, "{what}: {address}");
+        }
+    }
+
+    #[test]
+    fn a_lease_has_no_end_where_nobody_renews_it() {
+        let lifetime = |valid, preferred| Some(Lifetime { valid, preferred });
+        let leased = |lifetime| Address { lifetime, ..address("10.0.0.2/24", 0, flags::PERMANENT, 0) };
+        for (before, after) in [
+            (lifetime(3600, 1800), None),
+            (lifetime(3600, 0), lifetime(FOREVER, 0)),
+            (lifetime(FOREVER, 0), lifetime(FOREVER, 0)),
+            (lifetime(FOREVER, 1800), lifetime(FOREVER, 1800)),
+            (None, None),
+        ] {
+            let taken = |addresses| Policy { addresses, link_scope: false }.take(leased(before));
+            assert_eq!(taken(Addresses::Permanent), Some(leased(after)));
+            assert_eq!(taken(Addresses::All), Some(leased(before)));
         }
     }
 

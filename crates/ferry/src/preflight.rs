@@ -8,7 +8,7 @@
 use std::fmt;
 
 use kernel::netlink::link::{self, Link, flags};
-use kernel::netlink::route::{self, Filter, kind, table};
+use kernel::netlink::route::{self, Filter, Route, kind, table};
 use kernel::{Error, Result, Socket};
 use serde::Serialize;
 
@@ -22,6 +22,11 @@ const ENODEV: i32 = 19;
 /// Kinds that stay where they are made, for kernels that do not tell (before 6.15).
 const IMMUTABLE: [&str; 9] = ["amt", "batadv", "bond", "bridge", "hsr", "openvswitch", "ppp", "team", "vrf"];
 
+/// `RTNH_F_DEAD` and `RTNH_F_LINKDOWN`: the device is down, or has no carrier.
+const DEAD: u32 = 1;
+/// See [`DEAD`].
+const LINKDOWN: u32 = 16;
+
 /// Where a device is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage<'a> {
@@ -33,6 +38,8 @@ pub struct Passage<'a> {
     pub ipv6_disabled: bool,
     /// The device may be the one by which this host reaches others.
     pub allow_uplink: bool,
+    /// Names that devices which go there too will have.
+    pub reserved: &'a [String],
 }
 
 /// What carrying a device would come upon.
@@ -42,8 +49,6 @@ pub struct Preflight {
     pub name: String,
     /// What is in the way.
     pub obstacles: Vec<Obstacle>,
-    /// What is worth knowing and in nobody's way, in words.
-    pub notes: Vec<String>,
 }
 
 /// A reason not to carry a device. It prints itself with what to do about it.
@@ -90,7 +95,7 @@ pub enum Obstacle {
     },
     /// The device is the way out of this host.
     Uplink {
-        /// A default route of the table `main` through it.
+        /// A default route of the table `main` through it, to which none by another device is preferred.
         route: String,
     },
     /// The device is a port, and a move takes it out.
@@ -103,6 +108,8 @@ pub enum Obstacle {
         /// That device.
         name: String,
     },
+    /// It was asked for twice.
+    Twice,
     /// The device would bring IPv6 addresses where it has no IPv6.
     Ipv6Disabled {
         /// How many of them.
@@ -141,6 +148,7 @@ impl fmt::Display for Obstacle {
             }
             Self::Master { name } => write!(f, "the device is a port of {name}; take it out (nomaster) first"),
             Self::Child { name } => write!(f, "{name} is made upon the device and would stay behind; delete it first"),
+            Self::Twice => f.write_str("the device was asked for twice; ask once"),
             Self::Ipv6Disabled { addresses } => write!(
                 f,
                 "IPv6 is disabled in the target (net.ipv6.conf.default.disable_ipv6), and the device has IPv6 addresses \
@@ -156,7 +164,7 @@ impl fmt::Display for Obstacle {
 /// # Errors
 /// `ENODEV` if the device is not in `home` any more; the kernel's words otherwise.
 pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage: &Passage<'_>) -> Result<Preflight> {
-    let mut found = Preflight { name: passage.name.to_owned(), obstacles: Vec::new(), notes: Vec::new() };
+    let mut found = Preflight { name: passage.name.to_owned(), obstacles: Vec::new() };
     if passage.is_home {
         found.obstacles.push(Obstacle::SameNamespace);
     }
@@ -169,56 +177,50 @@ pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage:
     }
     // At home, the device itself has every name.
     if !passage.is_home {
-        let others = link::list(away, None)?;
+        let taken = Taken { links: link::list(away, None)?, reserved: passage.reserved };
         if invalid.is_none() {
-            new_name(&others, device, passage.name, &mut found);
+            new_name(&taken, device, passage.name, &mut found);
         }
-        altnames(&others, device, &mut found);
+        altnames(&taken, device, &mut found);
         ipv6(device, passage, &mut found);
     }
     at_home(home, device, passage, &mut found)?;
     Ok(found)
 }
 
-/// The device that has `name`, as its name or as an alternative one.
-fn owner<'a>(others: &'a [Link], name: &str) -> Option<&'a str> {
-    let has = |link: &&Link| link.name == name || link.altnames.iter().any(|altname| altname == name);
-    others.iter().find(has).map(|link| link.name.as_str())
+/// The names that are taken in the target.
+struct Taken<'a> {
+    links: Vec<Link>,
+    reserved: &'a [String],
 }
 
-/// Whether the name is free in the target, and which one a template becomes.
-fn new_name(others: &[Link], device: &Device, wanted: &str, found: &mut Preflight) {
+impl Taken<'_> {
+    /// The device that has `name`, as its name or as an alternative one.
+    fn by(&self, name: &str) -> Option<&str> {
+        let has = |link: &&Link| link.name == name || link.altnames.iter().any(|altname| altname == name);
+        let link = self.links.iter().find(has).map(|link| link.name.as_str());
+        link.or_else(|| self.reserved.iter().find(|reserved| *reserved == name).map(String::as_str))
+    }
+}
+
+/// Whether the name is free in the target, and which one a template becomes: the kernel is given that, since it completes
+/// a template twice where the device's name at home is taken too.
+fn new_name(taken: &Taken<'_>, device: &Device, wanted: &str, found: &mut Preflight) {
     if name::is_template(wanted) {
-        return match completed(others, device, wanted, &mut found.notes) {
+        let is_own = |name: &str| device.identity.altnames.iter().any(|altname| altname == name);
+        return match name::complete(wanted, |name| taken.by(name).is_some() || is_own(name)) {
             Some(name) => found.name = name,
             None => found.obstacles.push(Obstacle::FullTemplate { name: wanted.to_owned() }),
         };
     }
-    let taken = |by: &str| Obstacle::NameTaken { name: wanted.to_owned(), by: by.to_owned() };
-    found.obstacles.extend(owner(others, wanted).map(taken));
+    let obstacle = |by: &str| Obstacle::NameTaken { name: wanted.to_owned(), by: by.to_owned() };
+    found.obstacles.extend(taken.by(wanted).map(obstacle));
 }
 
-/// What becomes of a template: the device arrives under its old name, or where that is taken under one from the
-/// template, and is renamed then, when what it is called already is taken too.
-fn completed(others: &[Link], device: &Device, template: &str, notes: &mut Vec<String>) -> Option<String> {
-    let Identity { name: old, altnames, .. } = &device.identity;
-    let is_taken = |name: &str| owner(others, name).is_some();
-    let is_crowded = is_taken(old);
-    let arrival = if is_crowded { name::complete(template, is_taken)? } else { old.clone() };
-    let is_own = |name: &str| name == arrival || altnames.iter().any(|altname| altname == name);
-    let last = name::complete(template, |name| is_taken(name) || is_own(name))?;
-    if is_crowded {
-        notes.push(format!(
-            "the name {old} is taken in the target, so the kernel completes {template} twice: {last}, though {arrival} is free"
-        ));
-    }
-    Some(last)
-}
-
-fn altnames(others: &[Link], device: &Device, found: &mut Preflight) {
+fn altnames(taken: &Taken<'_>, device: &Device, found: &mut Preflight) {
     for altname in &device.identity.altnames {
-        let taken = |by: &str| Obstacle::AltnameTaken { name: altname.clone(), by: by.to_owned() };
-        found.obstacles.extend(owner(others, altname).map(taken));
+        let obstacle = |by: &str| Obstacle::AltnameTaken { name: altname.clone(), by: by.to_owned() };
+        found.obstacles.extend(taken.by(altname).map(obstacle));
     }
 }
 
@@ -258,15 +260,36 @@ fn immutable(link: &Link) -> Option<String> {
     })
 }
 
-/// A default route of the table `main` out of a device, whoever made it.
+/// The default route of the table `main` out of a device, of the family whose preferred one that is, whoever made it.
 fn default_route(home: &mut Socket, index: u32) -> Result<Option<String>> {
     for ipv6 in [false, true] {
-        let routes = route::list(home, ipv6, Filter { table: Some(table::MAIN), index: Some(index) })?;
-        let is_default = |route: &&route::Route| route.dst.prefix_len() == 0 && route.kind == kind::UNICAST;
-        if let Some(route) = routes.iter().find(is_default) {
+        let own = defaults(home, ipv6, Some(index))?;
+        let Some(route) = own.iter().min_by_key(|route| metric(route)) else { continue };
+        // Most devices have none, and are done with.
+        if !defaults(home, ipv6, None)?.iter().any(|other| is_sound(other) && metric(other) < metric(route)) {
             let gateway = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
             return Ok(Some(format!("{}{gateway}", if ipv6 { "::/0" } else { "default" })));
         }
     }
     Ok(None)
+}
+
+/// The default routes of the table `main`, out of any device or the one of `index`.
+fn defaults(home: &mut Socket, ipv6: bool, index: Option<u32>) -> Result<Vec<Route>> {
+    let mut routes = route::list(home, ipv6, Filter { table: Some(table::MAIN), index })?;
+    routes.retain(|route| route.dst.prefix_len() == 0 && route.kind == kind::UNICAST);
+    Ok(routes)
+}
+
+/// What IPv4 leaves unsaid is 0, the best.
+fn metric(route: &Route) -> u32 {
+    route.metric.unwrap_or_default()
+}
+
+/// True for a route that every packet may take, and by which it gets somewhere now.
+fn is_sound(route: &Route) -> bool {
+    let works = |flags: u32| flags & (DEAD | LINKDOWN) == 0;
+    let paths = &route.paths;
+    let has_path = if paths.is_empty() { works(route.flags) } else { paths.iter().any(|path| works(path.flags)) };
+    has_path && route.tos == 0 && route.from.is_none()
 }

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use kernel::netlink::address::scope;
+use kernel::netlink::address::{Address, scope};
 use kernel::netlink::route::{self as raw, kind, protocol, table};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,11 @@ impl Route {
         needs(self.gateway, self.onlink) || self.paths.iter().any(|path| needs(path.gateway, path.onlink))
     }
 
+    /// Takes the preferred source away if it is one of the addresses `gone`, and returns it.
+    pub(crate) fn leave_source(&mut self, gone: &[Address]) -> Option<IpAddr> {
+        self.src.take_if(|src| gone.iter().any(|address| address.local.addr() == *src))
+    }
+
     /// The route for the kernel, where the device has index `index` and `other` knows the indices of other links by
     /// name; `None` if it does not know one.
     pub fn on(&self, index: u32, other: impl Fn(&str) -> Option<u32>) -> Option<raw::Route> {
@@ -145,6 +150,23 @@ impl Route {
             encap: self.encap.clone(),
             ..raw::Route::new(self.dst)
         })
+    }
+
+    /// The route without the paths out of other links that are not known by name; `None` if that leaves none.
+    pub(crate) fn without_unknown(&self, is_known: impl Fn(&str) -> bool) -> Option<Self> {
+        let mut route = self.clone();
+        route.paths.retain(|path| path.device.as_deref().is_none_or(&is_known));
+        if route.paths.len() == self.paths.len() {
+            return Some(route);
+        }
+        let only = if route.paths.len() == 1 { route.paths.pop() } else { None };
+        match only {
+            Some(path) => {
+                (route.gateway, route.onlink, route.encap) = (path.gateway, path.onlink, path.encap);
+                path.device.is_none().then_some(route)
+            }
+            None => (!route.paths.is_empty()).then_some(route),
+        }
     }
 
     /// As the arguments of `ip route add`, for a device named `name`.

@@ -1,9 +1,15 @@
-//! What a move loses and a description does not hold, in words.
+//! What a move loses and a description does not hold, in words. They begin with the kind of object.
 
+use std::net::IpAddr;
+
+use kernel::netlink::address::Address;
 use kernel::netlink::link::{self, Link};
 use kernel::netlink::nexthop::Nexthop;
 use kernel::netlink::qdisc;
+use kernel::netlink::rule::Rule;
 use kernel::{Result, Socket};
+
+use crate::route::Route;
 
 /// Kinds whose two ends name each other as children name their parent.
 const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
@@ -38,6 +44,31 @@ pub(super) fn find(
 /// True for a link that is made upon the one of index `parent`, in the same namespace.
 pub(crate) fn is_child(link: &Link, parent: u32) -> bool {
     link.peer == Some(parent) && link.peer_netns.is_none() && !PAIRS.contains(&link.kind.name())
+}
+
+/// An address that is in use elsewhere.
+pub(super) fn duplicate(address: &Address) -> String {
+    format!("address {}: somebody else on the link has it", address.local)
+}
+
+/// A route that stays.
+pub(super) fn route(route: &Route, name: &str) -> String {
+    format!("route {}", route.words(name))
+}
+
+/// The preferred source of a route that goes without it.
+pub(crate) fn source(route: &Route, name: &str, src: IpAddr) -> String {
+    format!("route {}: its source address {src}", route.words(name))
+}
+
+/// A rule that stays, though what it leads to goes.
+pub(crate) fn rule(rule: &Rule) -> String {
+    format!("rule {rule}: it leads to a route, and names neither device nor address")
+}
+
+/// True for words about what there is only with addresses.
+pub(crate) fn is_of_layer3(words: &str) -> bool {
+    ["address ", "route ", "rule "].iter().any(|object| words.starts_with(object))
 }
 
 fn object(nexthop: &Nexthop) -> String {

@@ -10,15 +10,16 @@ use kernel::netlink::nexthop::Nexthop;
 use kernel::netlink::route::{self as raw, CLONED, Filter, ONLINK, kind, protocol, table};
 use kernel::{Result, Socket};
 
+use super::lost;
 use crate::route::{Path, Route};
 
-/// Reads the routes of `link`; those that name one of the addresses `left_out` lose it, which is said in `lost`.
+/// Reads the routes of `link`; those that name one of the addresses `left_out` lose it, which is said in `complaints`.
 pub(super) fn read(
     socket: &mut Socket,
     link: &Link,
     nexthops: &[Nexthop],
     left_out: &[Address],
-    lost: &mut Vec<String>,
+    complaints: &mut Vec<String>,
 ) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
     for ipv6 in [false, true] {
@@ -28,12 +29,11 @@ pub(super) fn read(
                 continue;
             }
             let mut route = from_kernel(socket, found, link.index)?;
-            let is_left_out = |src| left_out.iter().any(|address| address.local.addr() == src);
-            if let Some(src) = route.src.take_if(|src| is_left_out(*src)) {
-                lost.push(format!("route {}: its source address {src}", route.words(&link.name)));
+            if let Some(src) = route.leave_source(left_out) {
+                complaints.push(lost::source(&route, &link.name, src));
             }
             if route.kind == kind::LOCAL {
-                lost.push(format!("route {}", route.words(&link.name)));
+                complaints.push(lost::route(&route, &link.name));
             } else {
                 routes.push(route);
             }

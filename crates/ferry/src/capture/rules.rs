@@ -9,7 +9,7 @@ use kernel::netlink::route::table;
 use kernel::netlink::rule::{self, Rule, action};
 use kernel::{Result, Socket};
 
-use super::routes;
+use super::{lost, routes};
 use crate::Device;
 use crate::route::Route;
 
@@ -26,16 +26,21 @@ pub(super) fn read(socket: &mut Socket, device: &mut Device) -> Result<()> {
                 device.routes.extend(routes::discarding(socket, ipv6, own_table)?);
             }
         }
-        let leads = |rule: &&Rule| !is_everybodys(rule.table) && leads_to_route(rule, device);
-        let complaint = |rule: &Rule| format!("rule {rule}: it leads to a route, and names neither device nor address");
-        let complaints: Vec<String> = others.iter().filter(leads).map(complaint).collect();
+        let complaints = complaints(&others, device);
         device.lost.extend(complaints);
         device.rules.extend(ours);
     }
     Ok(())
 }
 
-fn belongs(rule: &Rule, device: &Device) -> bool {
+/// What is lost with the rules that are not the device's.
+pub(crate) fn complaints(others: &[Rule], device: &Device) -> Vec<String> {
+    let leads = |rule: &&Rule| !is_everybodys(rule.table) && leads_to_route(rule, device);
+    others.iter().filter(leads).map(lost::rule).collect()
+}
+
+/// True if the rule belongs to `device`, with the addresses and routes that it has.
+pub(crate) fn belongs(rule: &Rule, device: &Device) -> bool {
     let identity = &device.identity;
     let is_name = |name: &String| *name == identity.name || identity.altnames.contains(name);
     if rule.iif.as_ref().is_some_and(is_name) || rule.oif.as_ref().is_some_and(is_name) {
@@ -50,8 +55,12 @@ fn belongs(rule: &Rule, device: &Device) -> bool {
 }
 
 fn leads_to_route(rule: &Rule, device: &Device) -> bool {
-    let is_there = |route: &Route| looks_in(rule, route.table) && route.dst.addr().is_ipv6() == rule.ipv6;
-    device.routes.iter().any(is_there)
+    device.routes.iter().any(|route| route.has_device() && leads_to(rule, route))
+}
+
+/// True if packets come to `route` by `rule`.
+pub(crate) fn leads_to(rule: &Rule, route: &Route) -> bool {
+    looks_in(rule, route.table) && route.dst.addr().is_ipv6() == rule.ipv6
 }
 
 fn looks_in(rule: &Rule, table: u32) -> bool {

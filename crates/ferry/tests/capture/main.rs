@@ -7,6 +7,7 @@ mod again;
 mod noise;
 mod other;
 mod rules;
+mod select;
 mod veth;
 
 use std::process::Command;

@@ -10,7 +10,7 @@ use super::{DEVICE, flight, look, obstacles, place, sh};
 #[test]
 fn a_plain_device_meets_no_obstacle() {
     let found = flight("ip route add default via 10.0.0.1 table 7", "true", "eth0", false);
-    assert_eq!((found.name.as_str(), found.obstacles, found.notes), ("eth0", Vec::new(), Vec::new()));
+    assert_eq!((found.name.as_str(), found.obstacles), ("eth0", Vec::new()));
 }
 
 #[test]
@@ -61,6 +61,55 @@ fn the_uplink_unless_it_is_allowed() {
     assert_eq!(obstacles(several, "true", "eth0"), uplink("default"));
     let other = "ip link add x type bridge; ip link set x up; ip route add default dev x";
     assert_eq!(obstacles(other, "true", "eth0"), []);
+}
+
+#[test]
+fn the_uplink_is_the_preferred_way_out() {
+    // Another device with a carrier, and one without.
+    let other = "ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up; ip link add x type veth peer name y
+        ip link set x up; ip address add 10.1.0.5/24 dev v0; ip address add fd01::5/64 nodad dev v0
+        ip address add 10.2.0.5/24 dev x
+        turn=0; until ip route show dev v0 | grep -qv linkdown; do turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01; done
+        turn=0; until ip -6 route show table all | grep -qF 'local fd01::5 dev v0 '; do
+            turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01
+        done";
+    let own = "ip route add default via 10.0.0.1 metric 100";
+    let uplink = |route: &str| vec![Obstacle::Uplink { route: route.to_owned() }];
+    let ipv4 = || uplink("default via 10.0.0.1");
+    for (routes, expected) in [
+        ("ip route add default via 10.1.0.1 metric 50", vec![]),
+        ("ip route add default via 10.1.0.1", vec![]),
+        ("ip route append default via 10.1.0.1 metric 100", ipv4()),
+        ("ip route add default via 10.1.0.1 metric 101", ipv4()),
+        // What is no way out, or for some packets only.
+        ("ip route add default via 10.1.0.1 metric 50; ip link set v0 down", ipv4()),
+        ("ip route add default via 10.2.0.1 metric 50", ipv4()),
+        ("ip route add default via 10.1.0.1 metric 50 tos 0x10", ipv4()),
+        ("ip route add default via 10.1.0.1 metric 50 table 7", ipv4()),
+        ("ip route add unreachable default metric 50", ipv4()),
+        ("ip route add 10.0.0.0/8 via 10.1.0.1 metric 50", ipv4()),
+        // Several paths, and several routes out of the device.
+        ("ip route add default metric 50 nexthop via 10.1.0.1 nexthop via 10.2.0.1", vec![]),
+        ("ip route add default metric 50 nexthop via 10.1.0.1 nexthop via 10.0.0.9", uplink("default")),
+        (
+            "ip route add default via 10.1.0.1 metric 50; ip route add default via 10.0.0.7 metric 7",
+            uplink("default via 10.0.0.7"),
+        ),
+        // Each family has a way out of its own.
+        ("ip route add default via 10.1.0.1; ip -6 route add default via fd00::1", uplink("::/0 via fd00::1")),
+        (
+            "ip route add default via 10.1.0.1; ip -6 route add default via fd00::1 metric 9
+            ip -6 route add default via fd01::1 metric 8",
+            vec![],
+        ),
+        (
+            "ip route add default via 10.1.0.1; ip -6 route add default via fd00::1 metric 9
+            ip -6 route add default from fd03::/64 via fd01::1 metric 8",
+            uplink("::/0 via fd00::1"),
+        ),
+    ] {
+        assert_eq!(obstacles(&format!("{other}; {own}; {routes}"), "true", "eth0"), expected, "{routes}");
+    }
 }
 
 #[test]

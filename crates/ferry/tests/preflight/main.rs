@@ -14,13 +14,16 @@ use kernel::netns::Netns;
 use kernel::{Family, Socket, sysctl};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-/// A device to carry, with addresses of both families, and its peer. The kernel notices their carrier later, and makes
-/// routes then.
+/// A device to carry, with addresses of both families, and its peer. Some routes the kernel makes later: those of
+/// multicast when it notices a carrier, that of an IPv6 address from the queue in which it detects duplicates.
 const DEVICE: &str = "
     ip link set lo up; ip link add d0 type veth peer name p0; ip link set p0 up; ip link set d0 up
     ip address add 10.0.0.5/24 dev d0; ip address add fd00::5/64 nodad dev d0
-    for name in d0 p0; do
-        for turn in $(seq 500); do ip link show $name | grep -q 'state UP' && break || sleep 0.01; done
+    for route in 'multicast ff00::/8 dev d0' 'multicast ff00::/8 dev p0' 'local fd00::5 dev d0'; do
+        turn=0
+        until ip -6 route show table all | grep -qF \"$route \"; do
+            turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01
+        done
     done
 ";
 
@@ -83,13 +86,13 @@ fn d0(home: &mut Place) -> Device {
 fn look(home: &mut Place, away: &mut Place, device: &Device, name: &str, allow_uplink: bool) -> Preflight {
     let read = || sysctl::get("net/ipv6/conf/default/disable_ipv6");
     let ipv6_disabled = away.netns.run(&home.netns, read).unwrap() == "1";
-    let passage = Passage { name, is_home: away.netns.is_same(&home.netns).unwrap(), ipv6_disabled, allow_uplink };
+    let is_home = away.netns.is_same(&home.netns).unwrap();
+    let passage = Passage { name, is_home, ipv6_disabled, allow_uplink, reserved: &[] };
     preflight(&mut home.socket, &mut away.socket, device, &passage).unwrap()
 }
 
 /// The obstacles, without leave to carry the uplink.
 fn obstacles(home: &str, away: &str, name: &str) -> Vec<Obstacle> {
     let found = flight(home, away, name, false);
-    assert!(found.notes.is_empty(), "{:?}", found.notes);
     found.obstacles
 }

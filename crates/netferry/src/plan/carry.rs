@@ -63,6 +63,7 @@ impl Carry {
             is_home: away.is_same(&home)?,
             ipv6_disabled,
             allow_uplink: self.allow_uplink,
+            reserved: &[],
         };
         preflight(&mut Socket::open(Family::Route)?, &mut there, device, &passage)
     }
@@ -75,9 +76,6 @@ fn internal(error: impl std::fmt::Display) -> Error {
 fn text(there: &Device, path: &str, found: &Preflight) -> String {
     let mut table = Table::default();
     show::rows(&mut table, there);
-    for note in &found.notes {
-        table.row(&["", "note", note]);
-    }
     for obstacle in &found.obstacles {
         table.row(&["", "obstacle", &obstacle.to_string()]);
     }
@@ -93,5 +91,5 @@ fn json(there: &Device, path: &str, found: &Preflight) -> Result<Value, Error> {
     };
     let obstacles = found.obstacles.iter().map(obstacle).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
     let device = serde_json::to_value(there).map_err(malformed)?;
-    Ok(json!({ "netns": path, "device": device, "notes": found.notes, "obstacles": obstacles }))
+    Ok(json!({ "netns": path, "device": device, "obstacles": obstacles }))
 }

@@ -1,0 +1,313 @@
+//! Carrying devices to another network namespace: all of them, or none.
+//!
+//! Everything is looked at first, for every device. Then it is written down, and only then is anything changed. Whatever
+//! fails from there on sends every device home again, and if even that is cut off, the journal has what it takes.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use kernel::netlink::link;
+use kernel::netlink::transfer::{Transfer, transfer};
+use kernel::netns::Netns;
+use kernel::sysctl;
+use plan::{Engine, Plan, Side, op};
+
+use crate::error::{Error, Failed, Result};
+use crate::home::bring_home;
+use crate::journal::{Entry, Held, Journal, Lent, Restore};
+use crate::place::Place;
+use crate::plan::Others;
+use crate::{Device, Obstacle, Passage, Policy, capture, manager, preflight};
+
+/// `ENODEV` of `errno(3)`.
+const ENODEV: i32 = 19;
+
+/// Devices to be carried, all or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// To whom, in words: the journal's key.
+    pub owner: &'a str,
+    /// The path of the namespace that they go to, where there is one.
+    pub path: Option<&'a Path>,
+    /// The devices.
+    pub devices: &'a [Wanted<'a>],
+    /// Even if this host reaches others through one of them.
+    pub allow_uplink: bool,
+    /// Keep the namespace alive until the devices are home.
+    pub pin: bool,
+}
+
+/// A device to be carried.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Its name, or an alternative one.
+    pub device: &'a str,
+    /// Its name there, or a template (`eth%d`).
+    pub name: &'a str,
+    /// What of layer 3 goes along; nothing if unset.
+    pub policy: Option<Policy>,
+    /// What of layer 3 comes back.
+    pub restore: Restore,
+}
+
+/// Devices that are to be carried: everything is known of them, and nothing has changed.
+pub struct Prepared {
+    engine: Engine,
+    entry: Entry,
+    /// What is in the way: devices, each with an obstacle.
+    pub obstacles: Vec<(String, Obstacle)>,
+    /// What is worth knowing, in words.
+    pub notes: Vec<String>,
+}
+
+/// Devices that were carried, and can still be sent back.
+pub struct Crossing {
+    engine: Engine,
+    held: Held,
+    /// What is worth knowing, in words.
+    pub notes: Vec<String>,
+}
+
+/// Carries devices to `netns`. What a call before for the same owner was cut off at is undone first.
+///
+/// # Errors
+/// [`Error::Obstacles`] of all devices, or the kernel's words (`ENODEV` for a device that is not there), before anything
+/// is changed; [`Error::Lent`] if the owner has devices already; [`Error::Failed`] if something failed on the way.
+pub fn carry(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<Crossing> {
+    if let Some(mut held) = journal.open(order.owner)?.filter(|held| !held.is_carried) {
+        bring_home(&mut held, order.path)?;
+        held.end()?;
+    }
+    prepare(netns, order)?.carry(journal)
+}
+
+/// Looks at everything that [`Prepared::carry`] counts on.
+///
+/// # Errors
+/// The kernel's words, `ENODEV` for a device that is not there.
+pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
+    let mut engine = Engine::open(Some(netns))?;
+    let is_home = engine.is_one_namespace()?;
+    // A kernel without IPv6 has no such setting.
+    let ipv6 = engine.inside(Side::Container, || Ok(sysctl::get("net/ipv6/conf/default/disable_ipv6").ok()))?;
+    let places = (place(&mut engine, Side::Host)?, place(&mut engine, Side::Container)?);
+    let mut entry = Entry::new(order.owner, places.0, places.1)?;
+    (entry.netns, entry.pinned) = (order.path.map(Path::to_owned), order.pin);
+    let (home, away) = engine.sockets()?;
+    let mut taken: Vec<u32> = link::list(away, None)?.iter().map(|link| link.index).collect();
+    let mut obstacles = Vec::new();
+    for wanted in order.devices {
+        let device = capture(home, wanted.device, &Policy::WIDEST)?;
+        let mut lent = Lent {
+            index: free_index(device.identity.index, &mut taken),
+            name: wanted.name.to_owned(),
+            policy: wanted.policy,
+            restore: wanted.restore,
+            manager: manager(device.identity.index),
+            device,
+        };
+        let passage = Passage {
+            name: wanted.name,
+            is_home,
+            ipv6_disabled: ipv6.as_deref() != Some("0"),
+            allow_uplink: order.allow_uplink,
+            reserved: &reserved(&entry),
+        };
+        let found = preflight(home, away, &lent.going(), &passage)?;
+        let name = &lent.device.identity.name;
+        obstacles.extend(found.obstacles.into_iter().map(|obstacle| (name.clone(), obstacle)));
+        if entry.lent.iter().any(|other| other.device.identity.index == lent.device.identity.index) {
+            obstacles.push((name.clone(), Obstacle::Twice));
+        }
+        lent.name = found.name;
+        entry.lent.push(lent);
+    }
+    let mut notes = Vec::new();
+    plan(&entry, &mut notes);
+    Ok(Prepared { engine, entry, obstacles, notes })
+}
+
+fn place(engine: &mut Engine, side: Side) -> Result<Place> {
+    engine.socket(side)?;
+    let cookie = engine.socket(side)?.netns_cookie();
+    let netns = engine.netns(side).ok_or_else(|| kernel::Error::new("identify a network namespace", ENODEV))?;
+    Ok(Place::of(netns, cookie)?)
+}
+
+/// The names that devices before have taken in the target: each its own, and its alternative ones, which go along.
+fn reserved(entry: &Entry) -> Vec<String> {
+    let names = |lent: &Lent| [vec![lent.name.clone()], lent.device.identity.altnames.clone()].concat();
+    entry.lent.iter().flat_map(names).collect()
+}
+
+/// The index that a device will have in the target: its own where that is free.
+fn free_index(own: u32, taken: &mut Vec<u32>) -> u32 {
+    let index = if taken.contains(&own) { taken.iter().max().map_or(own, |last| last + 1) } else { own };
+    taken.push(index);
+    index
+}
+
+impl Lent {
+    /// What of the device goes along, under its name at home.
+    pub fn going(&self) -> Device {
+        self.device.clone().select(&self.policy.unwrap_or(Policy::NONE))
+    }
+
+    /// The device as it is where it was carried to.
+    pub fn there(&self) -> Device {
+        let mut there = self.going().renamed(&self.name);
+        there.settings.master = None;
+        there.settings.up = true;
+        there.identity.index = self.index;
+        there.identity.alias = Some(self.device.identity.name.clone());
+        if self.policy.is_none() {
+            there.sysctls.clear();
+        }
+        there
+    }
+}
+
+/// What is to be made of devices where they were carried to: all links first, for routes may use several.
+pub(crate) fn plan(entry: &Entry, notes: &mut Vec<String>) -> Plan {
+    let others: Others = entry.lent.iter().map(|lent| (lent.device.identity.name.clone(), lent.index)).collect();
+    let devices: Vec<Device> = entry.lent.iter().map(Lent::there).collect();
+    let mut plan = Plan::new();
+    for device in &devices {
+        plan.extend(device.settings_plan(Side::Container, true));
+        plan.extend(device.address_plan(Side::Container));
+    }
+    for device in &devices {
+        plan.extend(device.way_plan(Side::Container, &others, notes));
+    }
+    plan
+}
+
+impl Prepared {
+    /// The devices: what they are, and what they will be called.
+    pub fn lent(&self) -> &[Lent] {
+        &self.entry.lent
+    }
+
+    /// What is to be made of them where they go.
+    pub fn plan(&self) -> Plan {
+        plan(&self.entry, &mut Vec::new())
+    }
+
+    /// The engine between the two namespaces.
+    pub const fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Carries the devices.
+    ///
+    /// # Errors
+    /// [`Error::Obstacles`] if there are any, or [`Error::Lent`] if the owner has devices already, before anything is
+    /// changed; [`Error::Failed`] if something failed on the way.
+    pub fn carry(mut self, journal: &Journal) -> Result<Crossing> {
+        if !self.obstacles.is_empty() {
+            return Err(Error::Obstacles(self.obstacles));
+        }
+        let held = journal.begin(self.entry)?;
+        match set_out(&mut self.engine, &held) {
+            Ok(()) => Ok(Crossing { engine: self.engine, held, notes: self.notes }),
+            Err(cause) => Err(send_back(held, cause)),
+        }
+    }
+}
+
+/// Moves every device and lays it out there.
+fn set_out(engine: &mut Engine, held: &Held) -> plan::Result<()> {
+    if let Some(netns) = engine.netns(Side::Container).filter(|_| held.entry.pinned) {
+        held.pins().keep(netns)?;
+    }
+    for lent in &held.entry.lent {
+        cross(engine, lent)?;
+    }
+    engine.apply(&plan(&held.entry, &mut Vec::new()))
+}
+
+/// Moves one device.
+fn cross(engine: &mut Engine, lent: &Lent) -> plan::Result<()> {
+    let identity = &lent.device.identity;
+    let missing = || kernel::Error::new(format_args!("find {} where it was moved to", lent.name), ENODEV);
+    let netns = engine.netns(Side::Container).ok_or_else(missing)?.try_clone()?;
+    let (home, away) = engine.sockets()?;
+    transfer(
+        home,
+        &Transfer {
+            index: identity.index,
+            name: &identity.name,
+            netns: netns.as_fd(),
+            new_name: &lent.name,
+            new_index: Some(lent.index),
+            // Whoever finds the device knows what it is called at home: so does the Go plugin.
+            alias: Some(&identity.name),
+        },
+    )?;
+    // Before 5.13 the index is the kernel's choice.
+    let by_index = link::get_by_index(away, lent.index)?.filter(|link| link.name == lent.name);
+    let link = match by_index {
+        Some(link) => link,
+        None => link::get(away, &lent.name)?.ok_or_else(missing)?,
+    };
+    engine.learn(Side::Container, link);
+    Ok(())
+}
+
+/// Brings home whatever of a carry had set out.
+fn send_back(mut held: Held, cause: plan::Error) -> Error {
+    let path = held.entry.netns.clone();
+    let cleanup = match bring_home(&mut held, path.as_deref()) {
+        Ok(_) => held.end().err().map(|error| error.to_string()).into_iter().collect(),
+        Err(Error::Left { why, .. }) => why,
+        Err(error) => vec![error.to_string()],
+    };
+    Error::Failed(Box::new(Failed { cause, cleanup }))
+}
+
+impl Crossing {
+    /// The devices.
+    pub fn lent(&self) -> &[Lent] {
+        &self.held.entry.lent
+    }
+
+    /// The engine that laid them out, for what is to be put on them besides. A plan that it fails to apply is undone with
+    /// everything that was applied before; [`Crossing::send_back`] must follow.
+    pub const fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Ends the carry: from here on the devices stay until they are returned.
+    ///
+    /// # Errors
+    /// The journal cannot be written; the devices were sent back.
+    pub fn commit(mut self) -> Result<()> {
+        match self.held.carried() {
+            Ok(()) => Ok(()),
+            Err(Error::Kernel(error)) => Err(self.send_back(error.into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends the devices back, for `cause`.
+    pub fn send_back(mut self, cause: plan::Error) -> Error {
+        let mut cause = cause;
+        cause.cleanup.extend(self.engine.undo());
+        send_back(self.held, cause)
+    }
+}
+
+/// What of a carry is not there any more: each device where it was carried to, with everything that went along.
+///
+/// # Errors
+/// What kept it from looking.
+pub fn check(held: &Held, netns: Netns) -> plan::Result<Vec<plan::Difference>> {
+    let mut engine = Engine::open(Some(netns))?;
+    let mut plan = Plan::new();
+    for lent in &held.entry.lent {
+        let alias = Some(lent.device.identity.name.clone());
+        plan.own(Side::Container, op::Change { alias, ..op::Change::of(&lent.name) });
+    }
+    plan.extend(self::plan(&held.entry, &mut Vec::new()));
+    engine.check(&plan)
+}

@@ -1,0 +1,159 @@
+//! Finding a device again, whatever has become of its name and address.
+//!
+//! Where it was carried to, its index is what nobody there can change. Hardware tells itself everywhere by what it was
+//! built with; a virtual device by what we wrote on it (its alias), its kind and what else has stayed the same. A
+//! namespace that dies gives hardware back to the first namespace and takes virtual devices with it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use kernel::netlink::link::{self, Link};
+use kernel::netns::Netns;
+use kernel::{Family, Result, Socket};
+use plan::{Engine, Side};
+
+use crate::device::Identity;
+use crate::journal::{Entry, Held, Lent};
+use crate::place::Place;
+
+/// Where a device is.
+#[derive(Debug)]
+pub(crate) enum Whereabouts {
+    /// In the namespace that it came from.
+    Home(Link),
+    /// In another one: the one that it was carried to, or another yet.
+    Away(Link, PathBuf),
+    /// Nowhere to be seen.
+    Gone,
+}
+
+/// A namespace at a path.
+pub(crate) struct Room {
+    pub(crate) netns: Netns,
+    pub(crate) socket: Socket,
+    pub(crate) path: PathBuf,
+}
+
+impl Room {
+    /// The namespace at `path`, if there is one.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        let netns = Netns::open(path).ok()?;
+        let home = Netns::current().ok()?;
+        let socket = netns.run(&home, || Socket::open(Family::Route)).ok()?;
+        Some(Self { netns, socket, path: path.to_owned() })
+    }
+}
+
+/// The namespace that the devices of `held` were carried to: at its path, at `hint`, or where it is kept alive.
+pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Option<Room> {
+    let paths = [held.entry.netns.as_deref(), hint, Some(held.pins().path())];
+    let mut rooms = paths.into_iter().flatten().filter_map(Room::at);
+    rooms.find(|room| Place::of(&room.netns, room.socket.netns_cookie()).is_ok_and(|place| place.is(&held.entry.away)))
+}
+
+/// True if the namespace that the devices of `entry` were carried to is still at its path.
+pub(crate) fn is_at_path(entry: &Entry) -> bool {
+    let room = entry.netns.as_deref().and_then(Room::at);
+    let place = room.and_then(|room| Place::of(&room.netns, room.socket.netns_cookie()).ok());
+    place.is_some_and(|place| place.is(&entry.away))
+}
+
+/// Looks for a device of `held` in `away`, at home, and in the end in every namespace that a process is in.
+pub(crate) fn find(held: &Held, lent: &Lent, away: Option<&mut Room>, home: &mut Engine) -> Result<Whereabouts> {
+    let identity = &lent.device.identity;
+    if let Some(room) = away {
+        let there = link::get_by_index(&mut room.socket, lent.index)?;
+        let is_it = |link: &Link| is_possible(identity, link) && (held.is_carried || is_untouched(lent, link));
+        if let Some(link) = there.filter(is_it) {
+            return Ok(Whereabouts::Away(link, room.path.clone()));
+        }
+        if let Some(link) = link::list(&mut room.socket, None)?.into_iter().find(|link| is_known(lent, link)) {
+            return Ok(Whereabouts::Away(link, room.path.clone()));
+        }
+    }
+    let socket = home.socket(Side::Host)?;
+    let there = link::get_by_index(socket, identity.index)?;
+    if let Some(link) = there.filter(|link| is_possible(identity, link) && is_named(lent, link)) {
+        return Ok(Whereabouts::Home(link));
+    }
+    if let Some(link) = link::list(socket, None)?.into_iter().find(|link| is_known(lent, link)) {
+        return Ok(Whereabouts::Home(link));
+    }
+    Ok(elsewhere(held, lent).map_or(Whereabouts::Gone, |(link, path)| Whereabouts::Away(link, path)))
+}
+
+/// Looks in the namespaces of all processes: a container may have carried the device on. Those of other users are not
+/// believed: anybody can make a virtual device that looks like another.
+fn elsewhere(held: &Held, lent: &Lent) -> Option<(Link, PathBuf)> {
+    let mut seen = BTreeSet::from([held.entry.home.inode, held.entry.away.inode]);
+    let owner = Netns::current().and_then(|home| home.owner()).ok()?;
+    for process in fs::read_dir("/proc").ok()?.flatten() {
+        let path = process.path().join("ns/net");
+        let Ok(inode) = fs::metadata(&path).map(|metadata| metadata.ino()) else { continue };
+        if !seen.insert(inode) {
+            continue;
+        }
+        let room = Room::at(&path).filter(|room| room.netns.owner().is_ok_and(|there| there == owner));
+        let links = room.and_then(|mut room| link::list(&mut room.socket, None).ok());
+        let mut links = links.unwrap_or_default();
+        links.retain(|link| is_known(lent, link) && is_marked(lent, link));
+        if let Some(link) = links.pop() {
+            return Some((link, path));
+        }
+    }
+    None
+}
+
+/// `None` if there is nothing that the device was built with.
+fn is_same_hardware(identity: &Identity, link: &Link) -> Option<bool> {
+    let parent = link.parent_bus.as_ref().zip(link.parent_device.as_ref());
+    let on_bus = identity.parent.as_ref().map(|wanted| parent == Some((&wanted.bus, &wanted.name)));
+    let built_with = identity.permanent_mac.map(|mac| link.permanent_mac == Some(mac));
+    match (on_bus, built_with) {
+        (None, None) => None,
+        (on_bus, built_with) => Some(on_bus != Some(false) && built_with != Some(false)),
+    }
+}
+
+/// Nothing speaks against it.
+fn is_possible(identity: &Identity, link: &Link) -> bool {
+    link.kind.name() == identity.kind && is_same_hardware(identity, link) != Some(false)
+}
+
+/// As it was when it set out.
+fn is_untouched(lent: &Lent, link: &Link) -> bool {
+    let identity = &lent.device.identity;
+    link.mac == identity.mac && (link.name == identity.name || link.name == lent.name)
+}
+
+/// Something says that it is the device with this index at home.
+fn is_named(lent: &Lent, link: &Link) -> bool {
+    let identity = &lent.device.identity;
+    is_same_hardware(identity, link) == Some(true)
+        || link.name == identity.name
+        || link.alias.as_deref() == Some(&identity.name)
+        || link.mac.is_some() && link.mac == identity.mac
+}
+
+/// It is hardware, or has the alias that it was given: nothing else would tell it from another host's of the same name.
+fn is_marked(lent: &Lent, link: &Link) -> bool {
+    let identity = &lent.device.identity;
+    is_same_hardware(identity, link) == Some(true) || link.alias.as_deref() == Some(&identity.name)
+}
+
+/// It can be no other, in a namespace that it has been in.
+fn is_known(lent: &Lent, link: &Link) -> bool {
+    let identity = &lent.device.identity;
+    if !is_possible(identity, link) {
+        return false;
+    }
+    let same_mac = link.mac.is_some() && link.mac == identity.mac;
+    let same_alias = link.alias.as_deref() == Some(&identity.name);
+    let same_altnames = !identity.altnames.is_empty() && link.altnames == identity.altnames;
+    let same_name = link.name == identity.name || link.name == lent.name;
+    is_same_hardware(identity, link) == Some(true)
+        || same_mac && (same_alias || same_name || same_altnames)
+        || same_alias && (same_altnames || link.index == lent.index)
+}

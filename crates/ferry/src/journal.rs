@@ -1,0 +1,462 @@
+//! The journal: what is lent, to whom, and everything that it takes to bring it home.
+//!
+//! One file for each owner, below a directory that only root reads. Its first line is the [`Entry`], written and synced
+//! before anything is changed; each further line is a [mark](Mark) of how far things are. A line without its newline was
+//! not finished: a file whose first line is not is one of a carry that had changed nothing yet. Whoever works on an entry
+//! holds the file's lock (`flock(2)`), so one that is locked is in somebody's hands, and one that is not and says nothing
+//! of an end was left by somebody who died.
+//!
+//! Beside a file `NAME.json` there may be `pins/NAME`, which keeps the namespace of the devices alive.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha512};
+
+use crate::device::Unreadable;
+use crate::located::Located;
+use crate::manager::Manager;
+use crate::pin::Pins;
+use crate::place::Place;
+use crate::{Device, Error, Policy, Result, name};
+
+/// Where the journal is unless somebody says otherwise. What is there does not outlive the machine's uptime, and neither
+/// does what it is about.
+pub const DEFAULT: &str = "/run/netferry/lent";
+/// The version of the format that is written, and the only one that is read.
+const VERSION: u32 = 1;
+/// Longer than thousands of devices.
+const LONGEST: u64 = 64 << 20;
+/// Of a file's name, less what is put behind it.
+const LONGEST_NAME: usize = 200;
+const BEHIND: &str = ".json";
+
+/// What is lent to one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// 1.
+    pub version: u32,
+    /// The kernel's identifier of the machine's uptime.
+    pub boot: String,
+    /// To whom: `cni/NETWORK/CONTAINER/IFNAME`, `cli/DEVICE`.
+    pub owner: String,
+    /// Since when, in seconds of Unix time.
+    pub since: u64,
+    /// Where the devices came from.
+    pub home: Place,
+    /// Where they were carried to.
+    pub away: Place,
+    /// The path of that namespace, where there was one.
+    #[serde(default)]
+    pub netns: Option<PathBuf>,
+    /// That namespace is kept alive until the devices are home.
+    #[serde(default)]
+    pub pinned: bool,
+    /// The devices.
+    pub lent: Vec<Lent>,
+}
+
+/// A device that is lent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    /// Everything that it was.
+    pub device: Device,
+    /// Its name where it was carried to.
+    pub name: String,
+    /// Its index there.
+    pub index: u32,
+    /// What of layer 3 went along; nothing if unset.
+    #[serde(default)]
+    pub policy: Option<Policy>,
+    /// What of layer 3 comes back.
+    #[serde(default)]
+    pub restore: Restore,
+    /// Who managed it at home.
+    #[serde(default)]
+    pub manager: Option<Manager>,
+}
+
+/// Whether addresses, routes, rules and neighbours come back with a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restore {
+    /// Unless a manager has the device, which gives it its own.
+    #[default]
+    Auto,
+    /// Whoever manages it.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Lent {
+    /// True if addresses, routes, rules and neighbours are put back at home.
+    pub const fn restores(&self) -> bool {
+        match self.restore {
+            Restore::Auto => self.manager.is_none(),
+            Restore::Always => true,
+            Restore::Never => false,
+        }
+    }
+}
+
+/// How far things are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mark {
+    /// Every device is where it was carried to, with what was to go along.
+    Carried,
+    /// Every device is home; this could not be put back.
+    Left(Vec<String>),
+}
+
+/// The directory of the journal.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    dir: PathBuf,
+}
+
+/// An entry in this process's hands.
+#[derive(Debug)]
+pub struct Held {
+    /// What it says.
+    pub entry: Entry,
+    /// It was carried out to its end.
+    pub is_carried: bool,
+    /// What a return before could not put back.
+    pub left: Vec<String>,
+    file: File,
+    path: PathBuf,
+    pins: Pins,
+}
+
+/// A file of the journal that was looked at.
+#[derive(Debug)]
+pub enum Looked {
+    /// It is nobody's, and this process holds it now.
+    Held(Box<Held>),
+    /// Another process works on it.
+    Busy(Box<Entry>),
+    /// It was of a carry that had changed nothing, and is gone now.
+    Nothing,
+}
+
+impl Journal {
+    /// The journal in the directory `dir`, which need not be there.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Begins an entry: nothing of it may be done before this returns.
+    ///
+    /// # Errors
+    /// [`Error::Lent`] if the owner has an entry whose devices were carried; what the file system says.
+    pub fn begin(&self, entry: Entry) -> Result<Held> {
+        let path = self.path(&entry.owner);
+        let failed = |error| failed("write", &path, &error);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
+        let opened = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path);
+        let file = match opened {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let devices = match self.open(&entry.owner)? {
+                    Some(held) => held.entry.lent.iter().map(|lent| lent.device.identity.name.clone()).collect(),
+                    None => return self.begin(entry),
+                };
+                return Err(Error::Lent { owner: entry.owner, devices });
+            }
+            opened => opened.map_err(failed)?,
+        };
+        let pins = Pins::of(&self.dir, &path);
+        let mut held = Held { entry, is_carried: false, left: Vec::new(), file, path: path.clone(), pins };
+        let written = held.file.lock().and_then(|()| {
+            let mut line = serde_json::to_vec(&held.entry)?;
+            line.push(b'\n');
+            held.file.write_all(&line)?;
+            held.file.sync_all()?;
+            File::open(&self.dir)?.sync_all()
+        });
+        if let Err(error) = written {
+            _ = fs::remove_file(&path);
+            return Err(failed(error));
+        }
+        Ok(held)
+    }
+
+    /// The entry of `owner`, once nobody else works on it; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`], or what the file system says.
+    pub fn open(&self, owner: &str) -> Result<Option<Held>> {
+        let path = self.path(owner);
+        loop {
+            let Some(file) = open(&path)? else { return Ok(None) };
+            file.lock().map_err(|error| failed("lock", &path, &error))?;
+            if is_there(&file, &path) {
+                return match self.held(file, path)? {
+                    Looked::Held(held) if held.entry.owner != owner => Err(Error::Unreadable {
+                        why: format!("it is of {}, not of {owner}", held.entry.owner),
+                        path: held.path,
+                    }),
+                    Looked::Held(held) => Ok(Some(*held)),
+                    Looked::Busy(_) | Looked::Nothing => Ok(None),
+                };
+            }
+        }
+    }
+
+    /// The owners' files, in the order of their names.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| failed("list", &self.dir, &error))?,
+        };
+        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        Ok(files)
+    }
+
+    /// Looks at a file without waiting for anybody; `None` if it is gone.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`], or what the file system says.
+    pub fn look(&self, path: &Path) -> Result<Option<Looked>> {
+        let Some(mut file) = open(path)? else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) if is_there(&file, path) => self.held(file, path.to_owned()).map(Some),
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let (lines, _) = lines(&mut file, path)?;
+                match lines.first() {
+                    Some(line) => Ok(Some(Looked::Busy(Box::new(parse(line, path)?)))),
+                    None => Ok(None),
+                }
+            }
+            Err(TryLockError::Error(error)) => Err(failed("lock", path, &error)),
+        }
+    }
+
+    /// What a locked file says.
+    fn held(&self, mut file: File, path: PathBuf) -> Result<Looked> {
+        let (lines, _) = lines(&mut file, &path)?;
+        let Some((first, marks)) = lines.split_first() else {
+            fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))?;
+            return Ok(Looked::Nothing);
+        };
+        let entry = parse(first, &path)?;
+        let pins = Pins::of(&self.dir, &path);
+        let mut held = Held { entry, is_carried: false, left: Vec::new(), file, path, pins };
+        for mark in marks {
+            match serde_json::from_str(mark) {
+                Ok(Mark::Carried) => held.is_carried = true,
+                Ok(Mark::Left(left)) => held.left = left,
+                Err(error) => {
+                    return Err(Error::Unreadable { why: format!("mark {mark}: {error}"), path: held.path });
+                }
+            }
+        }
+        Ok(Looked::Held(Box::new(held)))
+    }
+
+    fn path(&self, owner: &str) -> PathBuf {
+        self.dir.join(file_name(owner))
+    }
+}
+
+impl Held {
+    /// Marks that every device is where it was carried to.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn carried(&mut self) -> Result<()> {
+        self.mark(&Mark::Carried)?;
+        self.is_carried = true;
+        Ok(())
+    }
+
+    /// Marks what could not be put back.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn leave(&mut self, left: Vec<String>) -> Result<()> {
+        self.mark(&Mark::Left(left))
+    }
+
+    /// Ends the entry: everything is home, and nothing is kept any more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn end(self) -> Result<()> {
+        self.pins.release()?;
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &self.path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What keeps the namespace of the devices alive.
+    pub(crate) const fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<()> {
+        let write = |file: &mut File| {
+            let mut line = serde_json::to_vec(mark)?;
+            line.push(b'\n');
+            file.write_all(&line)
+        };
+        write(&mut self.file).map_err(|error| failed("write", &self.path, &error))
+    }
+}
+
+/// The kernel's identifier of the machine's uptime.
+///
+/// # Errors
+/// `ENOENT` without `/proc`.
+pub(crate) fn boot() -> Result<String> {
+    Ok(kernel::sysctl::get("kernel/random/boot_id")?)
+}
+
+/// Seconds of Unix time.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Entry {
+    /// An entry that begins now.
+    pub(crate) fn new(owner: &str, home: Place, away: Place) -> Result<Self> {
+        Ok(Self {
+            version: VERSION,
+            boot: boot()?,
+            owner: owner.to_owned(),
+            since: now(),
+            home,
+            away,
+            netns: None,
+            pinned: false,
+            lent: Vec::new(),
+        })
+    }
+
+    /// Reads an entry's JSON.
+    ///
+    /// # Errors
+    /// It is no JSON, of another version, or a field is missing or wrong; the error names the field.
+    pub fn from_json(text: &str) -> std::result::Result<Self, Unreadable> {
+        let unreadable = |error: &dyn std::fmt::Display| Unreadable(error.to_string());
+        let value: Value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+        match value.get("version") {
+            Some(version) if *version == VERSION => {}
+            version => {
+                let version = version.map_or("none".to_owned(), ToString::to_string);
+                return Err(Unreadable(format!("version: {version} is not one that can be read, which is {VERSION}")));
+            }
+        }
+        let entry = Self::deserialize(Located(&value)).map_err(|error| unreadable(&error))?;
+        for (at, lent) in entry.lent.iter().enumerate() {
+            // Read by itself for what its own reading asks besides.
+            Device::from_value(&value["lent"][at]["device"])
+                .map_err(|error| Unreadable(format!("lent[{at}].device: {}", error.0)))?;
+            for name in [&lent.name, &lent.device.identity.name] {
+                name::check(name)
+                    .map_err(|why| Unreadable(format!("lent[{at}]: no device is named {name:?}: {why}")))?;
+            }
+        }
+        Ok(entry)
+    }
+}
+
+/// A name for the file of `owner`: its own where that is one, with what a path means something by written as `%2F`.
+fn file_name(owner: &str) -> String {
+    let mut name = String::new();
+    for byte in owner.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
+            // Not in front, where it would hide the file or climb.
+            b'.' if !name.is_empty() => name.push('.'),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if name.len() > LONGEST_NAME {
+        let hash = Sha512::digest(owner.as_bytes());
+        let hash: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        name.truncate(LONGEST_NAME - hash.len() - 1);
+        name = format!("{name}~{hash}");
+    }
+    name + BEHIND
+}
+
+fn open(path: &Path) -> Result<Option<File>> {
+    let opened = OpenOptions::new().read(true).append(true).custom_flags(NOFOLLOW).open(path);
+    match opened {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(|error| failed("open", path, &error)),
+    }
+}
+
+/// `O_NOFOLLOW | O_NONBLOCK`: nothing but a file of the directory itself is opened, and nobody waits for a pipe.
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
+
+/// True if the file that was opened is still the one at `path`: whoever held it before may have ended it.
+fn is_there(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(theirs)) => identity(ours) == identity(theirs),
+        _ => false,
+    }
+}
+
+/// The finished lines of a file, and whether there is an unfinished one.
+fn lines(file: &mut File, path: &Path) -> Result<(Vec<String>, bool)> {
+    let mut text = String::new();
+    let unreadable = |why: String| Error::Unreadable { path: path.to_owned(), why };
+    match file.take(LONGEST + 1).read_to_string(&mut text) {
+        Err(error) if error.kind() == ErrorKind::InvalidData => return Err(unreadable("it is not UTF-8".to_owned())),
+        Err(error) => return Err(failed("read", path, &error)),
+        Ok(length) if length as u64 > LONGEST => return Err(unreadable(format!("it is longer than {LONGEST} bytes"))),
+        Ok(_) => {}
+    }
+    let finished = text.rfind('\n').map_or(0, |end| end + 1);
+    Ok((text[..finished].lines().map(str::to_owned).collect(), finished < text.len()))
+}
+
+fn parse(line: &str, path: &Path) -> Result<Entry> {
+    Entry::from_json(line).map_err(|error| Error::Unreadable { path: path.to_owned(), why: error.0 })
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::Kernel(kernel::Error::io(format_args!("{what} journal {}", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_stay_in_the_directory() {
+        for (owner, expected) in [
+            ("cli/eth1", "cli%2Feth1.json"),
+            ("..", "%2E..json"),
+            ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd.json"),
+            ("a.b", "a.b.json"),
+            ("é\0\n", "%C3%A9%00%0A.json"),
+        ] {
+            assert_eq!(file_name(owner), expected);
+        }
+        let (long, other) = (file_name(&"x".repeat(500)), file_name(&"x".repeat(501)));
+        assert!(long.len() <= 205 && long != other, "{long}");
+    }
+}

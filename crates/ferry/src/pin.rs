@@ -1,0 +1,96 @@
+//! Pins: files that keep network namespaces alive.
+//!
+//! A namespace lives as long as somebody is in it, has it open, or it is mounted somewhere, and takes virtual devices
+//! with it when it goes. The mounts are below a directory that is a private mount of its own, so that they do not appear
+//! in the mount namespaces of containers, where they would keep others from letting go (`mount_namespaces(7)`).
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use kernel::netns::{self, Netns};
+use kernel::{Error, Result};
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+
+/// The pin of one entry of the journal.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    dir: PathBuf,
+    file: PathBuf,
+}
+
+impl Pins {
+    /// The pin of the entry in the file `entry` of the journal in `journal`.
+    pub(crate) fn of(journal: &Path, entry: &Path) -> Self {
+        let dir = journal.join("pins");
+        let file = dir.join(entry.file_stem().unwrap_or_default());
+        Self { dir, file }
+    }
+
+    /// The file, whether there is one or not.
+    pub(crate) fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// Keeps `netns` alive.
+    pub(crate) fn keep(&self, netns: &Netns) -> Result<()> {
+        let what = || format!("keep a network namespace at {}", self.file.display());
+        let io = |error| Error::io(what(), &error);
+        loop {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io)?;
+            let Ok(dir) = File::open(&self.dir) else { continue };
+            dir.lock_shared().map_err(io)?;
+            if !is_mount(&self.dir)? {
+                dir.lock().map_err(io)?;
+                self.mount_dir()?;
+            }
+            // Whoever released the last one may have taken the directory away.
+            match File::create(&self.file) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                created => {
+                    created.map_err(io)?;
+                    return netns.pin(&self.file);
+                }
+            }
+        }
+    }
+
+    /// Lets go. There being nothing to let go of is success.
+    pub(crate) fn release(&self) -> Result<()> {
+        let io = |error| Error::io(format_args!("remove {}", self.file.display()), &error);
+        netns::unpin(&self.file)?;
+        match fs::remove_file(&self.file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            outcome => outcome.map_err(io)?,
+        }
+        // The last one takes the directory along, unless somebody is about to use it.
+        if let Ok(dir) = File::open(&self.dir)
+            && dir.try_lock().is_ok()
+            && fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_none())
+        {
+            _ = rustix::mount::unmount(&self.dir, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+            _ = fs::remove_dir(&self.dir);
+        }
+        Ok(())
+    }
+
+    /// Makes the directory a private mount.
+    fn mount_dir(&self) -> Result<()> {
+        if is_mount(&self.dir)? {
+            return Ok(());
+        }
+        let what = |errno: rustix::io::Errno| {
+            Error::new(format_args!("make {} a private mount", self.dir.display()), errno.raw_os_error())
+        };
+        rustix::mount::mount_bind(&self.dir, &self.dir).map_err(what)?;
+        rustix::mount::mount_change(&self.dir, MountPropagationFlags::PRIVATE).map_err(what)
+    }
+}
+
+/// True if something is mounted at `path`.
+fn is_mount(path: &Path) -> Result<bool> {
+    let found = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
+        .map_err(|errno| Error::new(format_args!("look at {}", path.display()), errno.raw_os_error()))?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}

@@ -1,0 +1,166 @@
+//! What is lent, and what was left behind by calls and containers that are gone.
+
+use std::path::PathBuf;
+
+use kernel::netlink::link::{self, Change, Link};
+use kernel::{Family, Socket};
+
+use crate::error::Result;
+use crate::find::is_at_path;
+use crate::home::{Returned, bring_home};
+use crate::journal::{Entry, Held, Journal, Looked, boot};
+use crate::name;
+
+/// How an entry of the journal stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The devices are with their owner.
+    Lent,
+    /// Somebody is carrying them or bringing them home.
+    Busy,
+    /// Whoever carried them or brought them home was cut off.
+    Interrupted,
+    /// Their namespace is not at its path any more.
+    Orphaned,
+    /// The machine was started anew since.
+    Rebooted,
+}
+
+impl Standing {
+    /// One word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lent => "lent",
+            Self::Busy => "busy",
+            Self::Interrupted => "interrupted",
+            Self::Orphaned => "orphaned",
+            Self::Rebooted => "rebooted",
+        }
+    }
+}
+
+/// An entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it says.
+    pub entry: Entry,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// Something that was left behind.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Whose it was; for a device that no journal knows, `alias`.
+    pub owner: String,
+    /// Its devices, by their names at home.
+    pub devices: Vec<String>,
+    /// Why it is not where it belongs.
+    pub why: &'static str,
+    /// What became of it; `None` if nothing was to be done about it.
+    pub outcome: Option<Result<Vec<Returned>>>,
+}
+
+/// Lists the journal. Files that cannot be read are errors of their own.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn list(journal: &Journal) -> Result<Vec<Result<Listed>>> {
+    let mut listed = Vec::new();
+    for path in journal.files()? {
+        match journal.look(&path) {
+            Ok(Some(Looked::Held(held))) => {
+                let standing = standing(&held);
+                listed.push(standing.map(|standing| Listed { path, entry: held.entry.clone(), standing }));
+            }
+            Ok(Some(Looked::Busy(entry))) => listed.push(Ok(Listed { path, entry: *entry, standing: Standing::Busy })),
+            Ok(Some(Looked::Nothing) | None) => {}
+            Err(error) => listed.push(Err(error)),
+        }
+    }
+    Ok(listed)
+}
+
+fn standing(held: &Held) -> Result<Standing> {
+    Ok(if held.entry.boot != boot()? {
+        Standing::Rebooted
+    } else if !held.is_carried || !held.left.is_empty() {
+        Standing::Interrupted
+    } else if held.entry.netns.is_some() && !is_at_path(&held.entry) {
+        Standing::Orphaned
+    } else {
+        Standing::Lent
+    })
+}
+
+/// Brings home what nobody will: devices of calls that were cut off and of containers that are gone, and hardware that
+/// the Go plugin carried and the kernel has given back under a name of its own. With `dry_run`, only says what that is.
+///
+/// # Errors
+/// The directory cannot be listed. What goes wrong with one entry is its outcome, and the rest goes on.
+pub fn recover(journal: &Journal, dry_run: bool) -> Result<Vec<Recovered>> {
+    let mut recovered = Vec::new();
+    for path in journal.files()? {
+        let mut held = match journal.look(&path) {
+            Ok(Some(Looked::Held(held))) => held,
+            Ok(_) => continue,
+            Err(error) => {
+                let (owner, why) = (path.display().to_string(), "unreadable");
+                recovered.push(Recovered { owner, devices: Vec::new(), why, outcome: Some(Err(error)) });
+                continue;
+            }
+        };
+        let standing = standing(&held)?;
+        if standing == Standing::Lent {
+            continue;
+        }
+        let devices = held.entry.lent.iter().map(|lent| lent.device.identity.name.clone()).collect();
+        let (owner, why) = (held.entry.owner.clone(), standing.as_str());
+        let outcome = (!dry_run).then(|| {
+            let returned = bring_home(&mut held, None)?;
+            held.end().map(|()| returned)
+        });
+        recovered.push(Recovered { owner, devices, why, outcome });
+    }
+    recovered.extend(strays(dry_run)?);
+    Ok(recovered)
+}
+
+/// Hardware that came back under a name of the kernel's, and says in its alias what it was called: nobody gives a device
+/// a name such as `dev7`, so that it is no alias of somebody's own.
+fn strays(dry_run: bool) -> Result<Vec<Recovered>> {
+    let mut socket = Socket::open(Family::Route)?;
+    let mut found = Vec::new();
+    for link in link::list(&mut socket, None)? {
+        let Some(alias) = link.alias.clone().filter(|alias| is_stray(&link, alias)) else { continue };
+        if link::get(&mut socket, &alias)?.is_some() {
+            continue;
+        }
+        let outcome = (!dry_run).then(|| {
+            let change = Change { name: Some(&alias), alias: Some(""), ..Change::default() };
+            link::set(&mut socket, link.index, &link.name, &change)?;
+            Ok(vec![Returned { device: alias.clone(), is_home: true, notes: Vec::new() }])
+        });
+        found.push(Recovered { owner: "alias".to_owned(), devices: vec![alias], why: "stray", outcome });
+    }
+    Ok(found)
+}
+
+fn is_stray(link: &Link, alias: &str) -> bool {
+    let number = link.name.strip_prefix("dev").unwrap_or_default();
+    let is_kernels = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_kernels && !link.is_up() && alias != link.name && name::check(alias).is_ok() && !name::is_template(alias)
+}
+
+/// Brings home what is lent to `owner`; `None` if nothing is.
+///
+/// # Errors
+/// Those of [`bring_home`].
+pub fn release(journal: &Journal, owner: &str, hint: Option<&std::path::Path>) -> Result<Option<Vec<Returned>>> {
+    let Some(mut held) = journal.open(owner)? else { return Ok(None) };
+    let returned = bring_home(&mut held, hint)?;
+    held.end()?;
+    Ok(Some(returned))
+}

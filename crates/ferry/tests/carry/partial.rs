@@ -1,0 +1,260 @@
+//! Everything that the kernel, a container or another program can do to a device between home and home. The kernel's
+//! outcomes of a move (K3 and others of the notes beside the cases) are provoked behind the ferry's back, after it has
+//! looked and found nothing in the way.
+
+use ferry::{Error, recover};
+
+use super::whole::{DEVICE, similar};
+use super::{Ferry, sh, snapshot};
+
+/// Provokes an outcome by `meanwhile`, run in the target between the look and the move of `d0` as `name`.
+fn fails(name: &'static str, meanwhile: &'static str, error: &'static str) {
+    Ferry::run(DEVICE, move |ferry| {
+        let before = snapshot();
+        let prepared = ferry.prepare(&[("d0", name)]);
+        ferry.away(meanwhile);
+        let target = ferry.away("ip -brief link | cut -c1-40; ip rule; ip -6 rule; ip route show table all");
+        let failed = prepared.carry(&ferry.journal).err().expect("an error");
+        assert!(failed.to_string().starts_with(error), "{failed}");
+        assert!(matches!(&failed, Error::Failed(failed) if failed.cleanup.is_empty()), "{failed}");
+        similar(&before, &snapshot());
+        let after = ferry.away("ip -brief link | cut -c1-40; ip rule; ip -6 rule; ip route show table all");
+        similar(&target, &after);
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// K3 a: moved under its old name, and stranded there.
+#[test]
+fn the_new_name_is_taken() {
+    fails("net1", "ip link add net1 type bridge", "move link d0 to another namespace as net1: File exists");
+}
+
+/// K3 c: both names are taken, and nothing moves.
+#[test]
+fn both_names_are_taken() {
+    fails(
+        "net1",
+        "ip link add net1 type bridge; ip link add d0 type bridge",
+        "move link d0 to another namespace as net1: ",
+    );
+}
+
+/// K3 b: the name that it has is taken, and nothing moves.
+#[test]
+fn its_own_name_is_taken() {
+    fails("d0", "ip link add d0 type bridge", "move link d0 to another namespace as d0: ");
+}
+
+/// K6: an alternative name is taken, and nothing moves.
+#[test]
+fn an_alternative_name_is_taken() {
+    let meanwhile = "ip link add x type bridge; ip link property add dev x altname enp-d0";
+    fails("net1", meanwhile, "move link d0 to another namespace as net1: ");
+}
+
+/// The index that was meant for it is taken.
+#[test]
+fn the_index_is_taken() {
+    Ferry::run(DEVICE, |ferry| {
+        let index = sh("cat /sys/class/net/d0/ifindex 2> /dev/null || ip -o link show d0 | cut -d: -f1");
+        let before = snapshot();
+        let prepared = ferry.prepare(&[("d0", "net1")]);
+        ferry.away(&format!("ip link add x index {} type bridge", index.trim()));
+        let failed = prepared.carry(&ferry.journal).err().expect("an error");
+        assert!(failed.to_string().contains("Device or resource busy"), "{failed}");
+        similar(&before, &snapshot());
+        // Asked again, another is found.
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        ferry.bring_home().unwrap();
+        similar(&before, &snapshot());
+    });
+}
+
+/// Laying the device out fails on the last step: what the target had got is gone, rules too.
+#[test]
+fn a_rule_cannot_be_added() {
+    // The table of one namespace is full of a rule of that very number.
+    fails("net1", "ip route add 10.24.0.0/16 dev lo table 100 scope link", "route blackhole 10.24.0.0/16");
+}
+
+/// K14: the target has no IPv6 by the time that the device comes.
+#[test]
+fn ipv6_is_disabled_meanwhile() {
+    fails("net1", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6", "add address fd0");
+}
+
+/// Carries `d0`, lets `meanwhile` happen in the target, and brings it home: as it was.
+fn comes_home(meanwhile: &'static str) {
+    Ferry::run(DEVICE, move |ferry| {
+        let before = snapshot();
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        ferry.away(meanwhile);
+        let returned = ferry.bring_home().unwrap();
+        assert!(returned[0].is_home && returned[0].notes.is_empty(), "{returned:?}");
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+#[test]
+fn everything_was_changed_inside() {
+    comes_home(
+        "ip link set net1 down; ip link set net1 name other address 02:00:00:00:00:99 mtu 1280 txqueuelen 5 group 9
+         ip link set other alias nobody; ip link set other promisc on; ip link set other allmulticast on
+         ip link property del dev other altname enp-d0; ip link property add dev other altname surprise
+         ip address flush dev other; echo 1 > /proc/sys/net/ipv4/conf/other/rp_filter
+         ip link set other up; ip address add 192.0.2.7/24 dev other; ip route add default via 192.0.2.1
+         ip rule del priority 1000",
+    );
+}
+
+#[test]
+fn the_name_at_home_is_the_name_of_another_there() {
+    comes_home("ip link add d0 type bridge");
+}
+
+/// K1 and K12: the container has flushed the device's IPv6 addresses by setting it down.
+#[test]
+fn it_was_set_down_inside() {
+    comes_home("ip link set net1 down");
+}
+
+/// K4, K5: nothing has the index or the name that it had, and it moved on.
+#[test]
+fn it_was_carried_on_inside() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        // A namespace of a process in the container, which lives as long as this does.
+        let mut inner = ferry
+            .away
+            .run(&ferry.home, || {
+                let sleep = std::process::Command::new("unshare").args(["-n", "sleep", "600"]).spawn();
+                Ok(sleep.unwrap())
+            })
+            .unwrap();
+        let moved = format!(
+            "for turn in $(seq 300); do
+                 test $(readlink /proc/{0}/ns/net) != $(readlink /proc/self/ns/net) && break; sleep 0.01
+             done; ip link set net1 netns {0} name deeper address 02:00:00:00:00:98",
+            inner.id()
+        );
+        ferry.away(&moved);
+        let returned = ferry.bring_home();
+        inner.kill().unwrap();
+        inner.wait().unwrap();
+        assert!(returned.unwrap()[0].is_home);
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// The container is gone, and the namespace with it but for the pin.
+#[test]
+fn its_container_is_gone() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        let mut holder = std::process::Command::new("unshare").args(["-n", "sleep", "600"]).spawn().unwrap();
+        let path = format!("/proc/{}/ns/net", holder.id());
+        sh(&format!(
+            "for turn in $(seq 300); do test $(readlink {path}) != $(readlink /proc/self/ns/net) && break; sleep 0.01; done"
+        ));
+        ferry.carry_to(std::path::Path::new(&path), &[("d0", "net1")], true).unwrap();
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        // Whoever looks after the node does not even know what was lent.
+        let recovered = recover::recover(&ferry.journal, true).unwrap();
+        assert_eq!((recovered.len(), recovered[0].why, recovered[0].outcome.is_none()), (1, "orphaned", true));
+        let recovered = recover::recover(&ferry.journal, false).unwrap();
+        assert!(recovered[0].outcome.as_ref().unwrap().is_ok(), "{recovered:?}");
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// Without a pin a virtual device goes with its container, and that is an end of it.
+#[test]
+fn nothing_kept_it() {
+    Ferry::run(DEVICE, |ferry| {
+        let mut holder = std::process::Command::new("unshare").args(["-n", "sleep", "600"]).spawn().unwrap();
+        let path = format!("/proc/{}/ns/net", holder.id());
+        sh(&format!(
+            "for turn in $(seq 300); do test $(readlink {path}) != $(readlink /proc/self/ns/net) && break; sleep 0.01; done"
+        ));
+        ferry.carry_to(std::path::Path::new(&path), &[("d0", "net1")], false).unwrap();
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        // The kernel takes a namespace apart some time later.
+        sh(
+            "for turn in $(seq 1000); do nsenter --net=$WORLD ip link show p0 2> /dev/null || exit 0; sleep 0.01; done; exit 1",
+        );
+        let returned = ferry.bring_home().unwrap();
+        assert!(!returned[0].is_home, "{returned:?}");
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_at_home_is_not_taken_back() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        sh("ip link add d0 type bridge");
+        for _ in 0..3 {
+            let error = ferry.bring_home().unwrap_err();
+            let words = "what was lent to test is not as it was: d0 is home as ferry0, since another device";
+            assert!(error.to_string().starts_with(words), "{error}");
+            assert!(sh("ip -d link show d0").contains("bridge"));
+        }
+        sh("ip link del d0");
+        ferry.bring_home().unwrap();
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// What cannot be put back is said once as an error; whoever asks again is told, and is rid of it.
+#[test]
+fn what_cannot_be_put_back_is_given_up_the_second_time() {
+    Ferry::run(DEVICE, |ferry| {
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        sh("ip route add 10.20.0.0/16 dev lo scope link");
+        let error = ferry.bring_home().unwrap_err();
+        assert!(matches!(&error, Error::Left { why, .. } if why.len() == 1), "{error}");
+        assert!(error.to_string().contains("route 10.20.0.0/16 via 10.1.0.1"), "{error}");
+        let returned = ferry.bring_home().unwrap();
+        assert_eq!(returned[0].notes.len(), 1, "{returned:?}");
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// Go's plugin knows the device by its alias, and takes it home bare.
+#[test]
+fn another_program_brought_it_home() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        let home = format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&ferry.home))
+        );
+        ferry.away(&format!("ip link set net1 alias ''; ip link set net1 netns {home} name d0; ip rule del priority 1000; ip -6 rule del priority 1001"));
+        ferry.bring_home().unwrap();
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// K9: the target is home.
+#[test]
+fn the_target_is_home() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        let error =
+            ferry.carry_to(std::path::Path::new("/proc/thread-self/ns/net"), &[("d0", "net1")], false).unwrap_err();
+        assert!(matches!(error, Error::Obstacles(_)), "{error}");
+        similar(&before, &snapshot());
+    });
+}
