@@ -6,6 +6,7 @@
 mod attach;
 mod call;
 mod contender;
+mod device;
 mod network;
 mod node;
 mod options;
@@ -22,6 +23,7 @@ pub use target::BINARY;
 use crate::build::{floor, product};
 use crate::setup;
 use crate::shell::root;
+use crate::sid;
 use network::Network;
 use node::Node;
 use options::Options;
@@ -35,26 +37,30 @@ use table::Table;
 /// A wrong option, a build that fails, or any call that does: a failing row is never a number. Unmet targets are told,
 /// and are no error.
 pub fn run() -> Result<(), String> {
-    let options = Options::read(std::env::args().skip(2))?;
+    let mut options = Options::read(std::env::args().skip(2))?;
     match &options.inside {
         Some((plugins, floor)) => measure(plugins, floor, &options),
         None => {
             setup::packages()?;
             let target = setup::target();
             let product = product(target)?;
+            if options.wants(rows::HOST_DEVICE) {
+                options.sid = Some(sid::fetch()?);
+            }
             node::enter(&product.plugins, &floor(target)?, &options)
         }
     }
 }
 
 fn measure(plugins: &Path, floor: &Path, options: &Options) -> Result<(), String> {
-    let machine = page::machine();
-    let node = Node::set_up(plugins, floor)?;
+    let machine = page::machine(options.sid.as_ref());
+    let node = Node::set_up(plugins, floor, options.sid.as_ref())?;
     let mut results = Results::default();
     let binary = plugins.join("bridge");
     let size = std::fs::metadata(&binary).map_err(|error| format!("{}: {error}", binary.display()))?.len();
     results.put("binary", "size", contender::Contender::Ours.name(), "bytes", &[size as f64]);
     rows::measure(&node, options, &mut results)?;
+    rows::measure_host_device(&node, options, &mut results)?;
     scale::reserved(&node, options, &mut results)?;
     scale::containers(&node, options, ("", Network::Bridge), &mut results)?;
     rows::measure_masquerade(&node, options, &mut results)?;

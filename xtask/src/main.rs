@@ -10,6 +10,7 @@ mod fuzz;
 mod leftovers;
 mod setup;
 mod shell;
+mod sid;
 mod summary;
 mod test;
 mod vm;

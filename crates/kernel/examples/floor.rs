@@ -1,7 +1,7 @@
 //! The floor of `cargo xtask bench`: what attaching a container costs if only the kernel is asked.
 //!
-//! The netlink work of a `bridge` or `ptp` ADD and DEL, in as few messages as the kernel allows, and nothing else: no
-//! configuration, no JSON, no address management, no files, no undo. A plugin cannot be faster than this.
+//! The netlink work of a `bridge`, `ptp` or `host-device` ADD and DEL, in as few messages as the kernel allows, and nothing
+//! else: no configuration, no JSON, no address management, no files, no undo. A plugin cannot be faster than this.
 
 use ipnet::IpNet;
 use kernel::mac::Mac;
@@ -10,12 +10,14 @@ use kernel::netlink::link::{self, Change, Kind, NewLink, NewPeer};
 use kernel::netlink::route::{self, Route};
 use kernel::netns::Netns;
 use kernel::{Family, Socket, depart};
+use netlink_bindings::rt_link::{Ifinfomsg, Request};
 use std::error::Error;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 const USAGE: &str = "usage: floor idle | loopback NETNS up|down | remove HOST_LINK |
+       lend NETNS DEVICE NAME | bring-home NETNS NAME DEVICE |
        bridge BRIDGE NETNS HOST_LINK ADDRESS GATEWAY... | ptp NETNS HOST_LINK ADDRESS GATEWAY...";
 const CONTAINER_LINK: &str = "eth0";
 
@@ -28,6 +30,8 @@ fn main() -> Outcome {
         ["idle"] => Ok(()),
         ["loopback", netns, state] => loopback(netns, *state == "up"),
         ["remove", name] => remove(name),
+        ["lend", netns, device, name] => lend(netns, device, name),
+        ["bring-home", netns, name, device] => bring_home(netns, name, device),
         ["bridge", bridge, netns, name, addresses @ ..] => attach(netns, name, Some(bridge), &pairs(addresses)?),
         ["ptp", netns, name, addresses @ ..] => attach(netns, name, None, &pairs(addresses)?),
         _ => Err(USAGE.into()),
@@ -53,6 +57,26 @@ fn remove(name: &str) -> Outcome {
     let mut socket = Socket::open(Family::Route)?;
     let found = link::get(&mut socket, name)?.ok_or("no such link")?;
     Ok(depart::remove(&mut socket, found.index, name, None)?)
+}
+
+fn lend(netns: &str, device: &str, name: &str) -> Outcome {
+    transfer(&mut Socket::open(Family::Route)?, device, &Netns::open(Path::new(netns))?, name, true)
+}
+
+fn bring_home(netns: &str, name: &str, device: &str) -> Outcome {
+    let (home, inside) = (Netns::current()?, Netns::open(Path::new(netns))?);
+    transfer(&mut inside.run(&home, || Socket::open(Family::Route))?, name, &home, device, false)
+}
+
+/// Moves a device and renames it, and sets it up if asked, by one message: what of its own it loses stays lost.
+fn transfer(socket: &mut Socket, from: &str, target: &Netns, to: &str, up: bool) -> Outcome {
+    let found = link::get(socket, from)?.ok_or("no such device")?;
+    let up = if up { libc::IFF_UP as u32 } else { 0 };
+    let header = Ifinfomsg { ifi_index: found.index.cast_signed(), ifi_change: up, ifi_flags: up, ..Ifinfomsg::new() };
+    let mut request = Request::new().op_newlink_do(&header);
+    let attributes = request.encode().push_net_ns_fd(target.as_fd().as_raw_fd().unsigned_abs());
+    drop(attributes.push_ifname_bytes(to.as_bytes()));
+    Ok(socket.change(&request, format_args!("move {from} to {to}"))?)
 }
 
 fn attach(netns: &str, name: &str, bridge: Option<&str>, addresses: &[(IpNet, IpAddr)]) -> Outcome {

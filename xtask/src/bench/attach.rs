@@ -3,6 +3,7 @@
 
 use crate::bench::call::{Done, timed};
 use crate::bench::contender::Contender;
+use crate::bench::device;
 use crate::bench::network::Network;
 use crate::bench::node::{Node, run};
 use std::process::Command;
@@ -89,6 +90,10 @@ impl Attachment<'_> {
     /// # Errors
     /// It has not.
     pub fn prove_added(&self, done: &Done) -> Result<(), String> {
+        if self.network == Network::HostDevice {
+            let printed = if device::is_captured_by(self.who) { addresses(&done.stdout)? } else { Vec::new() };
+            return device::prove_lent(self.who, self.container, &printed);
+        }
         let wanted = match (self.who, self.network) {
             (_, Network::Loopback) => vec!["<LOOPBACK,UP".to_owned()],
             (Contender::Floor, Network::DualPtp) => vec!["10.104.0.2/".to_owned(), "fd00:104::2/".to_owned()],
@@ -124,6 +129,9 @@ impl Attachment<'_> {
             return Ok(());
         }
         let there = self.look()?;
+        if self.network == Network::HostDevice {
+            device::prove_home(self.who)?;
+        }
         let left = if self.network == Network::Loopback { there.contains(",UP") } else { there.contains("eth0") };
         if left { Err(format!("{} DEL left\n{there}", self.who.name())) } else { Ok(()) }
     }

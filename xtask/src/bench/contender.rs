@@ -10,6 +10,8 @@ pub enum Contender {
     Go,
     /// The Go plugins, with iptables-legacy.
     GoLegacy,
+    /// The Go plugins of Debian sid: newer ones.
+    GoSid,
     /// A static program that does the same netlink work and nothing else.
     Floor,
 }
@@ -21,6 +23,7 @@ impl Contender {
             Contender::Ours => "netferry",
             Contender::Go => "go",
             Contender::GoLegacy => "go-legacy",
+            Contender::GoSid => "go-sid",
             Contender::Floor => "floor",
         }
     }
@@ -31,6 +34,7 @@ impl Contender {
             Contender::Ours => "r-netferry",
             Contender::Go => "r-go",
             Contender::GoLegacy => "r-go-legacy",
+            Contender::GoSid => "r-go-sid",
             Contender::Floor => "r-floor",
         }
     }
@@ -42,11 +46,17 @@ impl Contender {
             Contender::Go => 102,
             Contender::GoLegacy => 103,
             Contender::Floor => 104,
+            Contender::GoSid => 105,
         }
     }
 
     /// Its bridge.
     pub fn bridge(self) -> String {
         format!("br-{}", self.name())
+    }
+
+    /// The device of the node that is lent to its container.
+    pub fn device(self) -> String {
+        format!("d-{}", self.name())
     }
 }

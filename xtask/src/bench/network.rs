@@ -16,6 +16,8 @@ pub enum Network {
     Bridge,
     /// The same, the bridge being the gateway, masqueraded.
     Masquerade,
+    /// A device of the node, with all that is its own.
+    HostDevice,
     /// Addresses alone, in a subnet where this many are reserved.
     HostLocal(usize),
 }
@@ -27,6 +29,7 @@ impl Network {
             Network::Loopback => "loopback",
             Network::Ptp | Network::DualPtp => "ptp",
             Network::Bridge | Network::Masquerade => "bridge",
+            Network::HostDevice => "host-device",
             Network::HostLocal(_) => "host-local",
         }
     }
@@ -47,12 +50,17 @@ impl Network {
             Network::Bridge => format!(r#","bridge":"{}""#, who.bridge()),
             // A bridge of its own: Go 1.1.1 cannot give an address to one that it made without and that has no port.
             Network::Masquerade => format!(r#","bridge":"{}-m","isGateway":true,"ipMasq":true"#, who.bridge()),
+            // Go ignores what it does not know: all but the device.
+            Network::HostDevice => format!(
+                r#","device":"{}","useInterfaceNetwork":true,"allowUplink":true,"dataDir":"/run/bench/host-device""#,
+                who.device()
+            ),
             _ => String::new(),
         };
         let second = if self == Network::DualPtp { r#",[{"subnet":"fd00:SUBNET::/64"}]"# } else { "" };
         let route = if self == Network::DualPtp { r#",{"dst":"::/0"}"# } else { "" };
         let ipam = match self {
-            Network::Loopback => String::new(),
+            Network::Loopback | Network::HostDevice => String::new(),
             _ => format!(
                 r#","ipam":{{"type":"host-local","ranges":[[{{"subnet":"10.SUBNET.0.0/16"}}]{second}],"routes":[{{"dst":"0.0.0.0/0"}}{route}]}}"#
             ),
@@ -69,6 +77,10 @@ impl Network {
             Network::Ptp => (&["ptp"], &[]),
             Network::DualPtp => (&["ptp"], &["fd00:104::2/64", "fd00:104::1"]),
             Network::Bridge => (&["bridge", "br-floor"], &[]),
+            Network::HostDevice => {
+                let words = ["lend", netns, &Contender::Floor.device(), "eth0"];
+                return Some(words.map(str::to_owned).to_vec());
+            }
             Network::Masquerade | Network::HostLocal(_) => return None,
         };
         let words = [action, &[netns, link, "10.104.0.2/16", "10.104.0.1"], second].concat();
@@ -79,6 +91,9 @@ impl Network {
     pub fn floor_del(self, netns: &str, link: &str) -> Vec<String> {
         match self {
             Network::Loopback => ["loopback", netns, "down"].map(str::to_owned).to_vec(),
+            Network::HostDevice => {
+                ["bring-home", netns, "eth0", &Contender::Floor.device()].map(str::to_owned).to_vec()
+            }
             _ => ["remove", link].map(str::to_owned).to_vec(),
         }
     }
@@ -95,6 +110,9 @@ mod tests {
             theirs.replace("-go", "-netferry").replace("10.102", "10.101"),
             Network::Masquerade.configuration(Contender::Ours)
         );
+        let lent = Network::HostDevice.configuration(Contender::GoSid);
+        assert_eq!(lent.replace("-go-sid", "-netferry"), Network::HostDevice.configuration(Contender::Ours));
+        assert!(!lent.contains("ipam"), "{lent}");
         assert!(Network::DualPtp.configuration(Contender::Ours).contains(r#"{"subnet":"fd00:101::/64"}"#));
         assert!(!Network::Ptp.configuration(Contender::Ours).contains("::"));
     }

@@ -5,6 +5,7 @@
 
 use crate::bench::contender::Contender;
 use crate::bench::options::Options;
+use crate::sid::Sid;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,6 +21,8 @@ pub struct Node {
     pub plugins: PathBuf,
     /// The floor program.
     pub floor: PathBuf,
+    /// The Go plugins of Debian sid, where a row needs them.
+    sid: Option<PathBuf>,
     contenders: Vec<Contender>,
 }
 
@@ -28,7 +31,7 @@ impl Node {
     ///
     /// # Errors
     /// These are the machine's own, or a mount fails.
-    pub fn set_up(plugins: &Path, floor: &Path) -> Result<Node, String> {
+    pub fn set_up(plugins: &Path, floor: &Path, sid: Option<&Sid>) -> Result<Node, String> {
         let root = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
         if root("self") == root("1") {
             return Err("this is the machine's own network namespace".to_owned());
@@ -40,8 +43,10 @@ impl Node {
             run(&["mount", "-t", kind, "none", at])?;
         }
         run(&["ip", "link", "set", "lo", "up"])?;
-        let mut node =
-            Node { plugins: plugins.into(), floor: floor.into(), contenders: vec![Contender::Ours, Contender::Floor] };
+        let sid = sid.map(|sid| sid.plugins.clone());
+        let mut contenders = vec![Contender::Ours, Contender::Floor];
+        contenders.extend(sid.iter().map(|_| Contender::GoSid));
+        let mut node = Node { plugins: plugins.into(), floor: floor.into(), sid, contenders };
         std::fs::create_dir_all("/run/bench").map_err(|error| format!("/run/bench: {error}"))?;
         for (who, variant) in [(Contender::Go, "nft"), (Contender::GoLegacy, "legacy")] {
             if backend(who, variant)? {
@@ -73,7 +78,11 @@ impl Node {
 
     /// A command that is `plugin` of `who`, with an environment that is the same but for the search paths.
     pub fn plugin(&self, who: Contender, plugin: &str) -> Command {
-        let directory = if who == Contender::Ours { self.plugins.as_path() } else { Path::new(GO) };
+        let directory = match (who, &self.sid) {
+            (Contender::Ours, _) => &self.plugins,
+            (Contender::GoSid, Some(sid)) => sid,
+            _ => Path::new(GO),
+        };
         let mut command = Command::new(directory.join(plugin));
         command.env_clear().env("CNI_PATH", directory);
         command.env("PATH", format!("{}:{PATH}", backend_directory(who)));
@@ -94,6 +103,9 @@ pub fn enter(plugins: &Path, floor: &Path, options: &Options) -> Result<(), Stri
     }
     command.args(["--net", "--mount", "--propagation", "private", "--"]).arg(this);
     command.arg("bench").arg("--inside").args([plugins, floor]).args(["--n", &options.n.to_string()]);
+    if let Some(sid) = &options.sid {
+        command.arg("--sid").arg(&sid.plugins).arg(&sid.version);
+    }
     command.args(options.only.iter().flat_map(|only| ["--only", only]));
     command.args(options.quick.then_some("--quick")).args(options.json.then_some("--json"));
     let status = command.status().map_err(|error| format!("unshare: {error}"))?;

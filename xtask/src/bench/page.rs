@@ -4,17 +4,19 @@ use crate::bench::stats::Results;
 use crate::bench::table::Table;
 use crate::bench::target::Judged;
 use crate::shell::output;
+use crate::sid::Sid;
 
 /// What the page and the table say about the machine.
-pub fn machine() -> String {
+pub fn machine(sid: Option<&Sid>) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = output(&["uname", "-sr"]);
     let rustc = output(&["rustc", "--version"]);
     let peer = output(&["dpkg-query", "-W", "-f", "${Version}", "containernetworking-plugins"]);
+    let sid = sid.map_or(String::new(), |sid| format!(" (of sid: {})", sid.version));
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{cores} cores, {}, {}, peer: containernetworking-plugins {}, load at the start {load}",
+        "{cores} cores, {}, {}, peer: containernetworking-plugins {}{sid}, load at the start {load}",
         kernel.trim(),
         rustc.split(" (").next().unwrap_or_default().trim(),
         peer.trim()
@@ -75,6 +77,10 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
 - `legacy` is the same against iptables-legacy, last of all: its tables stay in the namespace and everybody meets them.
 - On the bridges another container stays attached, as on a node in use.
 - `dual-ptp`: the peer waits until duplicate address detection is over; netferry returns with an address that can be used.
+- `host-device` lends an up veth with three addresses of each family, six routes of two tables and a rule, each time a new
+  one. netferry carries and brings home all of it (`useInterfaceNetwork`), the peers nothing: they ignore the option. `go-sid`
+  is the peer of Debian's suite sid. The floor moves and renames the bare device by one message, which in the container also
+  sets it up.
 - `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
 - `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;
   there a number is the wall time until the last call has returned.

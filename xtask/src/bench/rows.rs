@@ -2,7 +2,8 @@
 
 use crate::bench::attach::Attachment;
 use crate::bench::call::timed;
-use crate::bench::contender::Contender::{self, Floor, Go, GoLegacy, Ours};
+use crate::bench::contender::Contender::{self, Floor, Go, GoLegacy, GoSid, Ours};
+use crate::bench::device;
 use crate::bench::network::Network;
 use crate::bench::node::{Node, run};
 use crate::bench::options::Options;
@@ -24,6 +25,12 @@ const ROWS: &[Row] = &[
     Row("bridge", Network::Bridge, &[Ours, Go, Floor], 1),
 ];
 
+/// The key of the row for which the peers of Debian sid are fetched.
+pub const HOST_DEVICE: &str = "host-device";
+
+/// A device is made anew for each call, and Go's DEL leaves its rule on the node: removed when the row is through.
+const DEVICES: &[Row] = &[Row(HOST_DEVICE, Network::HostDevice, &[Ours, GoSid, Go, Floor], 1)];
+
 /// Behind all that do not masquerade: where anybody does, the kernel looks through the connections with each link that goes.
 const MASQUERADE: &[Row] = &[Row("masquerade", Network::Masquerade, &[Ours, Go], 1)];
 
@@ -39,6 +46,16 @@ pub fn measure(node: &Node, options: &Options, results: &mut Results) -> Result<
         version(node, options, results)?;
     }
     compare(node, options, ROWS, results)
+}
+
+/// Measures the row of devices that the node lends, if it was asked for.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_host_device(node: &Node, options: &Options, results: &mut Results) -> Result<(), String> {
+    compare(node, options, DEVICES, results)?;
+    let contenders = DEVICES.iter().flat_map(|row| row.2).filter(|who| node.has(**who));
+    contenders.into_iter().try_for_each(|who| device::remove(*who))
 }
 
 /// Measures the rows with masquerade that were asked for.
@@ -165,6 +182,9 @@ pub fn alternate(
 
 /// One ADD and its DEL, both proven.
 fn once(attachment: &Attachment<'_>, first: bool) -> Result<(f64, f64), String> {
+    if attachment.network == Network::HostDevice {
+        device::make(attachment.who)?;
+    }
     attachment.warm()?;
     let added = attachment.add()?;
     attachment.prove_added(&added)?;

@@ -9,11 +9,14 @@ pub const BINARY: u64 = 1_500_000;
 const OURS: &str = Contender::Ours.name();
 const GO: &str = Contender::Go.name();
 const LEGACY: &str = Contender::GoLegacy.name();
+const SID: &str = Contender::GoSid.name();
 const FLOOR: &str = Contender::Floor.name();
 
 enum Measure {
     /// How many times as long the other takes: at least.
     Faster(&'static str, &'static str, &'static str, f64),
+    /// Ours takes no longer than the other.
+    NoSlower(&'static str, &'static str, &'static str),
     /// How many times as long ours takes as the other: at most.
     Within(&'static str, &'static str, &'static str, f64),
     /// How much ours grows from one line to another: at most.
@@ -21,7 +24,7 @@ enum Measure {
     /// A count of ours: at most.
     Count(&'static str, &'static str, &'static str, f64),
 }
-use Measure::{Count, Faster, Grows, Within};
+use Measure::{Count, Faster, Grows, NoSlower, Within};
 
 const TARGETS: &[(&str, Measure)] = &[
     ("VERSION", Faster("version", "VERSION", GO, 10.0)),
@@ -36,6 +39,12 @@ const TARGETS: &[(&str, Measure)] = &[
     ("masquerade DEL", Faster("masquerade", "DEL", GO, 25.0)),
     ("masquerade DEL, iptables-legacy", Faster("legacy", "DEL", LEGACY, 25.0)),
     ("dual-stack ptp ADD", Faster("dual-ptp", "ADD", GO, 300.0)),
+    ("host-device ADD", Faster("host-device", "ADD", SID, 2.0)),
+    ("host-device DEL", Faster("host-device", "DEL", SID, 2.0)),
+    ("host-device ADD, older peer", NoSlower("host-device", "ADD", GO)),
+    ("host-device DEL, older peer", NoSlower("host-device", "DEL", GO)),
+    ("host-device ADD, of the floor", Within("host-device", "ADD", FLOOR, 1.4)),
+    ("host-device DEL, of the floor", Within("host-device", "DEL", FLOOR, 1.4)),
     ("host-local ADD, 20,000 reserved", Faster("host-local-20000", "ADD", GO, 50.0)),
     ("host-local ADD, from 0 to 20,000", Grows(("host-local-0", "ADD"), ("host-local-20000", "ADD"), 1.2)),
     ("host-local DEL, from 0 to 20,000", Grows(("host-local-0", "DEL"), ("host-local-20000", "DEL"), 1.2)),
@@ -76,6 +85,10 @@ fn judged(what: &'static str, measure: &Measure, results: &Results) -> Option<Ju
             let ratio = results.ratio(row, op, than, OURS)?;
             (format!("{bound} x faster than {than}"), times(ratio), ratio >= *bound)
         }
+        NoSlower(row, op, than) => {
+            let ratio = results.ratio(row, op, than, OURS)?;
+            (format!("no slower than {than}"), times(ratio), ratio >= 1.0)
+        }
         Within(row, op, than, bound) => {
             let ratio = results.ratio(row, op, OURS, than)?;
             (format!("at most {bound} x the {than}"), times(ratio), ratio <= *bound)
@@ -114,5 +127,16 @@ mod tests {
             judged,
             [("VERSION", "11 x".to_owned(), true), ("system calls of a bridge ADD", "150".to_owned(), false)]
         );
+    }
+
+    #[test]
+    fn as_fast_is_no_slower() {
+        for (go, met) in [(20.0, true), (19.9, false)] {
+            let mut results = Results::default();
+            results.put("host-device", "DEL", OURS, "ms", &[20.0]);
+            results.put("host-device", "DEL", GO, "ms", &[go]);
+            let judged: Vec<_> = judge(&results).iter().map(|one| (one.what, one.met)).collect();
+            assert_eq!(judged, [("host-device DEL, older peer", met)]);
+        }
     }
 }
