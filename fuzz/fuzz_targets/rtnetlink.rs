@@ -1,8 +1,8 @@
-//! What the kernel says about links, addresses, routes, rules, neighbours and VLANs: whatever it is, it is read or
-//! refused, printed, and can be sent back.
+//! What the kernel says about links, addresses, routes, rules, neighbours, VLANs, nexthop objects and queueing
+//! disciplines: whatever it is, it is read or refused, printed, and can be sent back.
 #![no_main]
 
-use kernel::netlink::{address, link, neighbour, port_vlan, route, rule};
+use kernel::netlink::{address, link, neighbour, nexthop, port_vlan, qdisc, route, rule};
 use kernel::{Family, Socket};
 use libfuzzer_sys::fuzz_target;
 
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn ask(what: u8, datagram: usize, socket: &mut Socket) {
-    match what % 9 {
+    match what % 11 {
         0 => drop(link::get(socket, "eth0")),
         1 => drop(link::list(socket, Some(2))),
         2 => each(address::list(socket, None), |it| drop(address::add(socket, it, "eth0"))),
@@ -25,7 +25,12 @@ fn ask(what: u8, datagram: usize, socket: &mut Socket) {
             assert!(vlans.len() <= 4094 * (1 + datagram / 16), "more VLANs than there are");
             each(Ok(vlans), |_| {});
         }
-        _ => drop(rule::remove(socket, &rule::Rule::new(false, 1000, 100))),
+        8 => drop(rule::remove(socket, &rule::Rule::new(false, 1000, 100))),
+        9 => {
+            let found = nexthop::list(socket).unwrap_or_default();
+            assert!(found.iter().flat_map(|nexthop| &nexthop.group).all(|member| member.weight > 0));
+        }
+        _ => drop(qdisc::list(socket, 2)),
     }
 }
 

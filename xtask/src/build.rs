@@ -4,7 +4,7 @@ use crate::shell::{command, root, run};
 use std::path::{Path, PathBuf};
 
 /// The names under which `netferry-cni` is installed.
-pub const PLUGINS: &[&str] = &["loopback", "bridge", "ptp", "host-local", "static"];
+pub const PLUGINS: &[&str] = &["loopback", "bridge", "ptp", "host-device", "host-local", "static"];
 
 /// Where the binaries of one build are.
 pub struct Product {

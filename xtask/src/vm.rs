@@ -1,8 +1,9 @@
 //! `cargo xtask vm`: the tests on a Debian kernel in QEMU, for what this machine's kernel lacks or does differently.
 //!
 //! Debian's cloud kernel (6.1 on bookworm) has VLAN filtering, vlan, ipvlan, vrf and dummy, and does not echo the links
-//! it makes, as kernels since 6.2 do. The machine is a kernel and an initramfs of ours, without a disk and without a
-//! network; it runs test binaries, prints and ends. Emulated in software, so it needs neither /dev/kvm nor rights.
+//! it makes, as kernels since 6.2 do. The machine is a kernel and an initramfs of ours, without a disk and with two
+//! network cards that reach nothing but each other; it runs test binaries, prints and ends. Emulated in software, so it
+//! needs neither /dev/kvm nor rights.
 
 mod archive;
 mod image;
@@ -29,6 +30,7 @@ const PACKAGES: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
 
 /// The kernel modules that the tests use, besides those that these depend on.
 const MODULES: &str = "veth bridge br_netfilter 8021q macvlan ipvlan dummy vrf ifb crc32c_generic
+    virtio_pci virtio_net uio_pci_generic
     nf_tables nft_chain_nat nft_masq nft_nat nft_redir nft_ct nft_compat nft_fib_inet nft_limit nft_log nft_reject_inet
     nft_meta_bridge nf_conntrack_netlink
     iptable_nat ip6table_nat xt_MASQUERADE xt_comment xt_conntrack xt_nat xt_tcpudp xt_addrtype xt_mark xt_multiport";

@@ -74,11 +74,18 @@ pub struct Crossing {
 /// [`Error::Obstacles`] of all devices, or the kernel's words (`ENODEV` for a device that is not there), before anything
 /// is changed; [`Error::Lent`] if the owner has devices already; [`Error::Failed`] if something failed on the way.
 pub fn carry(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<Crossing> {
-    if let Some(mut held) = journal.open(order.owner)?.filter(|held| !held.is_carried) {
-        bring_home(&mut held, order.path)?;
-        held.end()?;
-    }
+    mend(journal, order)?;
     prepare(netns, order)?.carry(journal)
+}
+
+/// Undoes what a call before for the same owner was cut off at.
+///
+/// # Errors
+/// Those of [`bring_home`].
+pub fn mend(journal: &Journal, order: &Order<'_>) -> Result<()> {
+    let Some(mut held) = journal.open(order.owner)?.filter(|held| !held.is_carried) else { return Ok(()) };
+    bring_home(&mut held, order.path)?;
+    held.end()
 }
 
 /// Looks at everything that [`Prepared::carry`] counts on.
@@ -101,7 +108,7 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
         let mut lent = Lent {
             index: free_index(device.identity.index, &mut taken),
             name: wanted.name.to_owned(),
-            policy: wanted.policy,
+            along: wanted.policy.map(|policy| device.clone().select(&policy)),
             restore: wanted.restore,
             manager: manager(device.identity.index),
             device,
@@ -150,7 +157,8 @@ fn free_index(own: u32, taken: &mut Vec<u32>) -> u32 {
 impl Lent {
     /// What of the device goes along, under its name at home.
     pub fn going(&self) -> Device {
-        self.device.clone().select(&self.policy.unwrap_or(Policy::NONE))
+        let bare = || Device { sysctls: Vec::new(), ..self.device.clone().select(&Policy::NONE) };
+        self.along.clone().unwrap_or_else(bare)
     }
 
     /// The device as it is where it was carried to.
@@ -160,9 +168,6 @@ impl Lent {
         there.settings.up = true;
         there.identity.index = self.index;
         there.identity.alias = Some(self.device.identity.name.clone());
-        if self.policy.is_none() {
-            there.sysctls.clear();
-        }
         there
     }
 }
@@ -186,6 +191,11 @@ impl Prepared {
     /// The devices: what they are, and what they will be called.
     pub fn lent(&self) -> &[Lent] {
         &self.entry.lent
+    }
+
+    /// The devices, for whoever knows better what of them is to go along.
+    pub fn lent_mut(&mut self) -> &mut [Lent] {
+        &mut self.entry.lent
     }
 
     /// What is to be made of them where they go.

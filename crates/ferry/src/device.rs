@@ -161,6 +161,9 @@ impl Device {
             None => return Err(Unreadable("expected an object".into())),
         }
         let device = Self::deserialize(Located(value)).map_err(|error| Unreadable(error.to_string()))?;
+        if let Err(invalid) = name::check(&device.identity.name) {
+            return Err(Unreadable(format!("identity.name: {:?} is no name: {invalid}", device.identity.name)));
+        }
         match device.sysctls.iter().position(|sysctl| !sysctl.is_valid()) {
             Some(at) => Err(Unreadable(format!("sysctls[{at}]: {} is no setting of a device", device.sysctls[at]))),
             None => Ok(device),
@@ -253,6 +256,10 @@ mod tests {
 
     #[test]
     fn no_path_leads_out_of_the_device() {
+        for name in ["", "..", "../all", "eth1/..", "a-name-of-more-than-fifteen"] {
+            let found = complaint("/identity", json!({ "name": name, "index": 3 }));
+            assert!(found.starts_with(&format!("identity.name: {name:?} is no name: ")), "{found}");
+        }
         for (section, key) in [("ipv4/conf", "../all/x"), ("ipv4/../..", "rp_filter"), ("ipv6/conf", ""), ("", "mtu")] {
             let found = complaint("/sysctls", json!([{ "section": section, "key": key, "value": "1" }]));
             assert!(found.starts_with("sysctls[0]: ") && found.ends_with(" is no setting of a device"), "{found}");

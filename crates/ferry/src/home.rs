@@ -190,7 +190,7 @@ impl Coming<'_> {
     /// Takes away what stays where the device was.
     fn clear_up(&mut self, room: &Room) {
         let plan = self.lent.there().staying_plan(Side::Container);
-        if self.lent.policy.is_none() || plan.steps.is_empty() {
+        if plan.steps.is_empty() {
             return;
         }
         let cleared = room.netns.try_clone().map_err(plan::Error::from).and_then(|netns| Engine::open(Some(netns)));

@@ -23,7 +23,7 @@ use crate::located::Located;
 use crate::manager::Manager;
 use crate::pin::Pins;
 use crate::place::Place;
-use crate::{Device, Error, Policy, Result, name};
+use crate::{Device, Error, Result, name};
 
 /// Where the journal is unless somebody says otherwise. What is there does not outlive the machine's uptime, and neither
 /// does what it is about.
@@ -70,9 +70,9 @@ pub struct Lent {
     pub name: String,
     /// Its index there.
     pub index: u32,
-    /// What of layer 3 went along; nothing if unset.
+    /// What of it went along, with its name at home; nothing but the device itself if unset.
     #[serde(default)]
-    pub policy: Option<Policy>,
+    pub along: Option<Device>,
     /// What of layer 3 comes back.
     #[serde(default)]
     pub restore: Restore,
@@ -368,8 +368,11 @@ impl Entry {
         let entry = Self::deserialize(Located(&value)).map_err(|error| unreadable(&error))?;
         for (at, lent) in entry.lent.iter().enumerate() {
             // Read by itself for what its own reading asks besides.
-            Device::from_value(&value["lent"][at]["device"])
-                .map_err(|error| Unreadable(format!("lent[{at}].device: {}", error.0)))?;
+            for key in ["device", "along"] {
+                let device = &value["lent"][at][key];
+                let read = if device.is_null() { Ok(()) } else { Device::from_value(device).map(drop) };
+                read.map_err(|error| Unreadable(format!("lent[{at}].{key}: {}", error.0)))?;
+            }
             for name in [&lent.name, &lent.device.identity.name] {
                 name::check(name)
                     .map_err(|why| Unreadable(format!("lent[{at}]: no device is named {name:?}: {why}")))?;

@@ -28,7 +28,7 @@ mod show;
 pub mod sysctl;
 
 pub use capture::capture;
-pub use carry::{Crossing, Order, Prepared, Wanted, carry, prepare};
+pub use carry::{Crossing, Order, Prepared, Wanted, carry, check, mend, prepare};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use home::{Returned, bring_home};
@@ -36,7 +36,7 @@ pub use journal::{Journal, Restore};
 pub use manager::{Manager, manager};
 pub use place::Place;
 pub use policy::{Addresses, Policy};
-pub use preflight::{Obstacle, Passage, Preflight, preflight};
+pub use preflight::{Obstacle, Passage, Preflight, held_back, preflight};
 pub use show::Line;
 
 /// True for what a description in JSON may leave unsaid.

@@ -184,7 +184,7 @@ pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage:
         altnames(&taken, device, &mut found);
         ipv6(device, passage, &mut found);
     }
-    at_home(home, device, passage, &mut found)?;
+    found.obstacles.extend(held_back(home, device, passage.allow_uplink)?);
     Ok(found)
 }
 
@@ -234,19 +234,22 @@ fn ipv6(device: &Device, passage: &Passage<'_>, found: &mut Preflight) {
     }
 }
 
-/// What holds the device where it is.
-fn at_home(home: &mut Socket, device: &Device, passage: &Passage<'_>, found: &mut Preflight) -> Result<()> {
+/// What holds the device where it is, wherever it is to go.
+///
+/// # Errors
+/// `ENODEV` if the device is not in `home` any more; the kernel's words otherwise.
+pub fn held_back(home: &mut Socket, device: &Device, allow_uplink: bool) -> Result<Vec<Obstacle>> {
     let Identity { name, index, .. } = &device.identity;
     let missing = || Error::new(format_args!("find device {name}"), ENODEV);
     let link = link::get_by_index(home, *index)?.ok_or_else(missing)?;
-    found.obstacles.extend(immutable(&link).map(|what| Obstacle::Immutable { what }));
-    if link.is_up() && !passage.allow_uplink {
-        found.obstacles.extend(default_route(home, *index)?.map(|route| Obstacle::Uplink { route }));
+    let mut obstacles = Vec::from_iter(immutable(&link).map(|what| Obstacle::Immutable { what }));
+    if link.is_up() && !allow_uplink {
+        obstacles.extend(default_route(home, *index)?.map(|route| Obstacle::Uplink { route }));
     }
-    found.obstacles.extend(device.settings.master.clone().map(|name| Obstacle::Master { name }));
+    obstacles.extend(device.settings.master.clone().map(|name| Obstacle::Master { name }));
     let children = link::list(home, None)?.into_iter().filter(|other| is_child(other, *index));
-    found.obstacles.extend(children.map(|child| Obstacle::Child { name: child.name }));
-    Ok(())
+    obstacles.extend(children.map(|child| Obstacle::Child { name: child.name }));
+    Ok(obstacles)
 }
 
 /// What the kernel calls a device that it keeps in its namespace.

@@ -1,15 +1,22 @@
 //! What is lent, and what was left behind by calls and containers that are gone.
 
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use kernel::netlink::link::{self, Change, Link};
+use kernel::netlink::transfer::{Transfer, transfer};
+use kernel::netns::Netns;
 use kernel::{Family, Socket};
+use plan::{Engine, Side};
 
 use crate::error::Result;
 use crate::find::is_at_path;
 use crate::home::{Returned, bring_home};
 use crate::journal::{Entry, Held, Journal, Looked, boot};
 use crate::name;
+
+/// `EEXIST` of `errno(3)`.
+const EEXIST: i32 = 17;
 
 /// How an entry of the journal stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,9 +165,39 @@ fn is_stray(link: &Link, alias: &str) -> bool {
 ///
 /// # Errors
 /// Those of [`bring_home`].
-pub fn release(journal: &Journal, owner: &str, hint: Option<&std::path::Path>) -> Result<Option<Vec<Returned>>> {
+pub fn release(journal: &Journal, owner: &str, hint: Option<&Path>) -> Result<Option<Vec<Returned>>> {
     let Some(mut held) = journal.open(owner)? else { return Ok(None) };
     let returned = bring_home(&mut held, hint)?;
     held.end()?;
     Ok(Some(returned))
+}
+
+/// Brings home a device that another program carried: it is named `name` in `netns`, and its alias says what it was
+/// called. It comes home bare and down, as that program would have brought it. `None` if there is no such device.
+///
+/// # Errors
+/// `EEXIST` if its name is taken at home; the kernel's words otherwise.
+pub fn by_alias(netns: Netns, name: &str) -> Result<Option<Returned>> {
+    let mut engine = Engine::open(Some(netns))?;
+    if engine.is_one_namespace()? {
+        return Ok(None);
+    }
+    let Some(here) = engine.netns(Side::Host).map(Netns::try_clone).transpose()? else { return Ok(None) };
+    let (home, away) = engine.sockets()?;
+    let Some(link) = link::get(away, name)?.filter(|link| link.name == name) else { return Ok(None) };
+    let is_name = |alias: &String| name::check(alias).is_ok() && !name::is_template(alias);
+    let Some(alias) = link.alias.clone().filter(is_name) else { return Ok(None) };
+    let move_home = Transfer {
+        index: link.index,
+        name: &link.name,
+        netns: here.as_fd(),
+        new_name: &alias,
+        new_index: None,
+        alias: Some(""),
+    };
+    if link::get(home, &alias)?.is_some() {
+        return Err(kernel::Error::new(move_home, EEXIST).into());
+    }
+    transfer(away, &move_home)?;
+    Ok(Some(Returned { device: alias, is_home: true, notes: Vec::new() }))
 }

@@ -6,6 +6,7 @@ use plan::Plan;
 
 pub use crate::attachment::Attachment;
 use crate::bridge::Bridge;
+pub use crate::host_device::fuzzing::paths as host_device;
 use crate::interface::{self, InterfacePlugin, own_part};
 use crate::ptp::Ptp;
 
@@ -29,7 +30,7 @@ fn plan<P: InterfacePlugin>(request: &Request) -> Result<Plan, Error> {
     let call = interface::call::<P>(request)?;
     let facts = P::Facts::default();
     let mut given = match &request.conf.prev_result {
-        Some(previous) => own_part(&call, previous),
+        Some(previous) => own_part(&call.attachment.ifname, previous),
         None => ipam::static_::add(request).unwrap_or_else(|_| AddResult::default()),
     };
     if request.env.command != Command::Del {

@@ -64,8 +64,8 @@ fn outcome<P: InterfacePlugin>(
     let call = Call { request: &request, conf: request.conf.decode()?, attachment: Attachment::of(&request) };
     let (facts, mut given) = match (request.env.command, &request.conf.prev_result) {
         (Command::Add, _) => (facts(observed), given(&observed["ipam"])?),
-        (Command::Check, Some(previous)) => (facts(observed), own_part(&call, previous)),
-        (_, Some(previous)) => (P::Facts::default(), own_part(&call, previous)),
+        (Command::Check, Some(previous)) => (facts(observed), own_part(&call.attachment.ifname, previous)),
+        (_, Some(previous)) => (P::Facts::default(), own_part(&call.attachment.ifname, previous)),
         (_, None) => (P::Facts::default(), given(&observed["ipam"])?),
     };
     if request.env.command != Command::Del {

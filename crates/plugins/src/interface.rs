@@ -189,7 +189,7 @@ pub fn check<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let mut engine = Engine::open(Some(open_netns(request)?)).map_err(from_plan)?;
     let facts = P::observe(&call, &mut engine)?;
     let mut plan = P::links(&call, &facts);
-    plan.extend(P::layer3(&call, &facts, &own_part(&call, previous)));
+    plan.extend(P::layer3(&call, &facts, &own_part(&request.env.ifname, previous)));
     let differences = engine.check(&plan).map_err(from_plan)?;
     engine.close();
     if differences.is_empty() {
@@ -207,7 +207,7 @@ pub fn del<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     let mut engine = Engine::open(netns_if_there(request)?).map_err(from_plan)?;
     refuse_own_namespace(request, &engine)?;
     let given = match &request.conf.prev_result {
-        Some(previous) => own_part(&call, previous),
+        Some(previous) => own_part(&request.env.ifname, previous),
         None => AddResult { ips: ipam.owned().into_iter().map(bare).collect(), ..AddResult::default() },
     };
     let facts = P::Facts::default();
@@ -319,9 +319,9 @@ pub fn call<P: InterfacePlugin>(request: &Request) -> Result<Call<'_, P::Conf>, 
 }
 
 /// What of a chain's result concerns this attachment: later plugins may have added interfaces of their own.
-pub fn own_part<C>(call: &Call<'_, C>, previous: &AddResult) -> AddResult {
+pub fn own_part(ifname: &str, previous: &AddResult) -> AddResult {
     let is_own = |ip: &&IpConfig| match ip.interface.and_then(|index| usize::try_from(index).ok()) {
-        Some(index) => previous.interfaces.get(index).is_some_and(|interface| interface.name == call.attachment.ifname),
+        Some(index) => previous.interfaces.get(index).is_some_and(|interface| interface.name == ifname),
         None => true,
     };
     AddResult { ips: previous.ips.iter().filter(is_own).cloned().collect(), ..previous.clone() }
@@ -346,7 +346,7 @@ pub fn open_netns(request: &Request) -> Result<Netns, Error> {
 }
 
 /// The namespace of a container that may be gone, or whose path has become something else since a reboot.
-fn netns_if_there(request: &Request) -> Result<Option<Netns>, Error> {
+pub fn netns_if_there(request: &Request) -> Result<Option<Netns>, Error> {
     let Some(path) = &request.env.netns else { return Ok(None) };
     match Netns::open(Path::new(path)) {
         Ok(netns) => Ok(Some(netns)),

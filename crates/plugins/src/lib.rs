@@ -9,6 +9,7 @@ mod delegate;
 pub mod fuzzing;
 #[cfg(test)]
 mod golden;
+mod host_device;
 mod host_local;
 mod interface;
 mod layer3;
@@ -26,10 +27,11 @@ use std::process::ExitCode;
 use run::Plugin;
 
 /// Every plugin of this binary.
-const PLUGINS: [&Plugin; 5] = [&bridge::PLUGIN, &host_local::PLUGIN, &loopback::PLUGIN, &ptp::PLUGIN, &static_::PLUGIN];
+const PLUGINS: [&Plugin; 6] =
+    [&bridge::PLUGIN, &host_device::PLUGIN, &host_local::PLUGIN, &loopback::PLUGIN, &ptp::PLUGIN, &static_::PLUGIN];
 
 /// The names of the plugins, as `type` has them.
-pub const NAMES: [&str; 5] = ["bridge", "host-local", "loopback", "ptp", "static"];
+pub const NAMES: [&str; 6] = ["bridge", "host-device", "host-local", "loopback", "ptp", "static"];
 
 /// Runs the plugin `name` on this process's environment, stdin and stdout.
 pub fn main(name: &str) -> ExitCode {

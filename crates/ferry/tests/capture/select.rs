@@ -55,11 +55,11 @@ struct World {
 }
 
 fn world() -> impl Strategy<Value = World> {
-    let table = || select(vec![100_u32, 200, 254]);
+    let table = || select(vec![100_u32, 100, 200, 254]);
     subsequence(ADDRESSES.to_vec(), 1..10).prop_flat_map(move |addresses| {
         let one = || proptest::option::weighted(0.8, select(addresses.clone()));
         let pairs = |most| proptest::collection::vec((table(), one()), 0..most);
-        let tables = || subsequence(vec![100_u32, 200], 0..2);
+        let tables = || subsequence(vec![100_u32, 200], 0..=2);
         (Just(addresses.clone()), pairs(6), pairs(6), tables(), tables()).prop_map(
             |(addresses, routes, rules, wide_rules, drops)| World { addresses, routes, rules, wide_rules, drops },
         )

@@ -66,13 +66,11 @@ fn the_uplink_unless_it_is_allowed() {
 #[test]
 fn the_uplink_is_the_preferred_way_out() {
     // Another device with a carrier, and one without.
-    let other = "ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up; ip link add x type veth peer name y
-        ip link set x up; ip address add 10.1.0.5/24 dev v0; ip address add fd01::5/64 nodad dev v0
-        ip address add 10.2.0.5/24 dev x
-        turn=0; until ip route show dev v0 | grep -qv linkdown; do turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01; done
-        turn=0; until ip -6 route show table all | grep -qF 'local fd01::5 dev v0 '; do
-            turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01
-        done";
+    let other = "
+        ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+        ip address add 10.1.0.5/24 dev v0; ip address add fd01::5/64 nodad dev v0
+        wait_for 'multicast ff00::/8 dev v0' 'multicast ff00::/8 dev v1' 'local fd01::5 dev v0'
+        ip link add x type veth peer name y; ip link set x up; ip address add 10.2.0.5/24 dev x";
     let own = "ip route add default via 10.0.0.1 metric 100";
     let uplink = |route: &str| vec![Obstacle::Uplink { route: route.to_owned() }];
     let ipv4 = || uplink("default via 10.0.0.1");

@@ -14,17 +14,23 @@ use kernel::netns::Netns;
 use kernel::{Family, Socket, sysctl};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-/// A device to carry, with addresses of both families, and its peer. Some routes the kernel makes later: those of
-/// multicast when it notices a carrier, that of an IPv6 address from the queue in which it detects duplicates.
+/// Waits until `ip -6 route` has each of its arguments. Some routes the kernel makes later: those of multicast when it
+/// notices a carrier, that of an address from the queue in which it detects duplicates.
+const WAIT: &str = "
+    wait_for() {
+        for route; do
+            turn=0
+            until ip -6 route show table all | grep -qF \"$route \"; do
+                turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01
+            done
+        done
+    }
+";
+/// A device to carry, with addresses of both families, and its peer.
 const DEVICE: &str = "
     ip link set lo up; ip link add d0 type veth peer name p0; ip link set p0 up; ip link set d0 up
     ip address add 10.0.0.5/24 dev d0; ip address add fd00::5/64 nodad dev d0
-    for route in 'multicast ff00::/8 dev d0' 'multicast ff00::/8 dev p0' 'local fd00::5 dev d0'; do
-        turn=0
-        until ip -6 route show table all | grep -qF \"$route \"; do
-            turn=$((turn + 1)); [ $turn -le 1000 ]; sleep 0.01
-        done
-    done
+    wait_for 'multicast ff00::/8 dev d0' 'multicast ff00::/8 dev p0' 'local fd00::5 dev d0'
 ";
 
 /// A namespace and a socket in it.
@@ -38,7 +44,7 @@ fn place(script: &str) -> Place {
     // SAFETY: no descriptor table is unshared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
     // The kernel makes no address by itself in the middle of a test.
-    sh(&format!("echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode; {script}"));
+    sh(&format!("echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode; {WAIT} {script}"));
     Place { netns: Netns::current().unwrap(), socket: Socket::open(Family::Route).unwrap() }
 }
 

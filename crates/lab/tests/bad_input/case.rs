@@ -8,6 +8,9 @@ pub const UPSTREAM: u64 = 999;
 /// The code of a value of the wrong type, where upstream prints its own decoder's words: the specification's.
 pub const DECODING: u64 = 6;
 
+/// The code of STATUS where an ADD would fail: the specification's.
+pub const UNAVAILABLE: u64 = 50;
+
 /// One call with something wrong in it.
 pub struct Case {
     /// For messages.

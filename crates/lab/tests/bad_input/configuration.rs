@@ -1,7 +1,7 @@
 //! Each plugin's own configuration: values of the wrong type, out of range, contradicting each other.
 
 use crate::case::Text::{self, Has, Is};
-use crate::case::{Case, DECODING, UPSTREAM};
+use crate::case::{Case, DECODING, UNAVAILABLE, UPSTREAM};
 use serde_json::{Value, json};
 
 /// The rows.
@@ -11,6 +11,7 @@ pub fn cases() -> Vec<Case> {
         Case::add(&format!("{plugin} with {changed}"), plugin, UPSTREAM, text).conf(changes)
     };
     let mut cases: Vec<Case> = [bridge(), host_local(), static_()].into_iter().flatten().map(plain).collect();
+    cases.extend(host_device());
     cases.extend(types());
     cases.extend(delegates());
     cases.extend(arguments());
@@ -45,6 +46,43 @@ fn bridge() -> Vec<(&'static str, Value, Text)> {
         ("bridge", json!({"runtimeConfig": {"mac": "02:00"}}), Has("02:00")),
         ("ptp", json!({"ipMasq": true, "ipMasqBackend": "pf"}), Is("unknown ipmasq backend \"pf\"")),
     ]
+}
+
+/// STATUS, which reads what an ADD would, and asks for the device besides.
+fn host_device() -> Vec<Case> {
+    let path = "kernel device path \"/sys/class/net/eth1\" must be absolute and begin with /sys/devices/";
+    let rows = [
+        (json!({}), Is("specify either \"device\", \"hwaddr\", \"kernelpath\" or \"pciBusID\"")),
+        (json!({"device": "a/b"}), Has("invalid device \"a/b\"")),
+        (json!({"hwaddr": "02:00"}), Is("failed to parse MAC address \"02:00\": address 02:00: invalid MAC address")),
+        (json!({"kernelpath": "/sys/class/net/eth1"}), Is(path)),
+        (json!({"kernelpath": "/sys/devices/../class"}), Has("must be absolute and begin with /sys/devices/")),
+        (json!({"pciBusID": "../../../class/net/lo"}), Has("invalid pciBusID \"../../../class/net/lo\"")),
+        (json!({"runtimeConfig": {"deviceID": "../lo"}}), Is("runtime config DeviceID ../lo not found or unsupported")),
+        (json!({"device": "lo", "conflictPolicy": "any"}), Has("invalid conflictPolicy \"any\"")),
+        (json!({"device": "lo", "restore": "maybe"}), Has("invalid restore \"maybe\"")),
+        (json!({"device": "lo", "addresses": "few"}), Has("invalid addresses \"few\"")),
+        (json!({"device": "lo", "dataDir": "lent"}), Has("invalid dataDir \"lent\"")),
+    ];
+    let case = |code: u64, changes: Value, text: Text| {
+        Case::add(&format!("host-device with {changes}"), "host-device", code, text).verb("STATUS").conf(changes)
+    };
+    let mut cases: Vec<Case> = rows.into_iter().map(|(changes, text)| case(UPSTREAM, changes, text)).collect();
+    for (changes, text) in [
+        (json!({"device": "eth9"}), Is("failed to find host device: device \"eth9\": Link not found")),
+        (
+            json!({"hwaddr": "02:fc:00:00:00:99"}),
+            Is("failed to find host device: hwaddr 02:fc:00:00:00:99: Link not found"),
+        ),
+        (
+            json!({"pciBusID": "ffff:ff:1f.7"}),
+            Is("error with host device: pciBusID \"ffff:ff:1f.7\": no such PCI device"),
+        ),
+        (json!({"runtimeConfig": {"deviceID": "none"}}), Is("runtime config DeviceID none not found or unsupported")),
+    ] {
+        cases.push(case(UNAVAILABLE, changes, text));
+    }
+    cases
 }
 
 fn host_local() -> Vec<(&'static str, Value, Text)> {
