@@ -17,6 +17,7 @@ use plan::{Engine, Side};
 use crate::device::Identity;
 use crate::journal::{Entry, Held, Lent};
 use crate::place::Place;
+use crate::recover::list;
 
 /// Where a device is.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Whereabouts {
     Home(Link),
     /// In another one: the one that it was carried to, or another yet.
     Away(Link, PathBuf),
+    /// With another owner, to whom it is lent by now.
+    Lent(String),
     /// Nowhere to be seen.
     Gone,
 }
@@ -81,7 +84,24 @@ pub(crate) fn find(held: &Held, lent: &Lent, away: Option<&mut Room>, home: &mut
     if let Some(link) = link::list(socket, None)?.into_iter().find(|link| is_known(lent, link)) {
         return Ok(Whereabouts::Home(link));
     }
-    Ok(elsewhere(held, lent).map_or(Whereabouts::Gone, |(link, path)| Whereabouts::Away(link, path)))
+    if let Some(owner) = lent_again(held, lent) {
+        return Ok(Whereabouts::Lent(owner));
+    }
+    // A carry that was cut off leaves it in one of the two.
+    let found = if held.is_carried { elsewhere(held, lent) } else { None };
+    Ok(found.map_or(Whereabouts::Gone, |(link, path)| Whereabouts::Away(link, path)))
+}
+
+/// To whom the device is lent by another entry: somebody else brought it home, and it was carried again.
+fn lent_again(held: &Held, lent: &Lent) -> Option<String> {
+    let identity = &lent.device.identity;
+    let is_same = |other: &Lent| {
+        let other = &other.device.identity;
+        (other.index, &other.name, &other.kind) == (identity.index, &identity.name, &identity.kind)
+    };
+    let entries = list(&held.journal()).ok()?.into_iter().flatten().map(|listed| listed.entry);
+    let mut others = entries.filter(|entry| entry.owner != held.entry.owner && entry.home.is(&held.entry.home));
+    others.find(|entry| entry.lent.iter().any(is_same)).map(|entry| entry.owner)
 }
 
 /// Looks in the namespaces of all processes: a container may have carried the device on. Those of other users are not

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use kernel::netlink::altname;
 use kernel::netlink::link::{self, Change, Link};
@@ -26,6 +27,13 @@ use crate::{Device, name};
 const SPARE: &str = "ferry%d";
 /// How often to look for a device that moves on while it is being moved.
 const TRIES: u32 = 8;
+/// How long to look for hardware: the kernel takes a namespace apart some time after its last user is gone, and gives
+/// hardware back then.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to sleep meanwhile.
+const NAP: Duration = Duration::from_millis(20);
+/// `ENODEV` of `errno(3)`.
+const ENODEV: i32 = 19;
 /// `ELOOP` of `errno(3)`.
 const ELOOP: i32 = 40;
 
@@ -102,26 +110,51 @@ impl Coming<'_> {
         let mut room = room;
         let mut refused: Option<kernel::Error> = None;
         for _ in 0..TRIES {
-            match find(held, self.lent, room.as_deref_mut(), home)? {
+            match self.look(held, room.as_deref_mut(), home)? {
                 Whereabouts::Home(link) => return self.arrive(link, home),
+                Whereabouts::Lent(owner) => return self.is_away(format!("it is lent to {owner} by now")),
+                Whereabouts::Gone if self.is_hardware() => {
+                    let what = format_args!("find {} in any namespace", self.lent.device.identity.name);
+                    return Err(kernel::Error::new(what, ENODEV));
+                }
                 Whereabouts::Gone => {
-                    self.outcome.is_home = false;
-                    self.outcome.notes.push("it went with its namespace".to_owned());
-                    return Ok(());
+                    return self.is_away("it was deleted, or went with its namespace".to_owned());
                 }
                 // The kernel has said no: once more would be no different.
-                Whereabouts::Away(..) if refused.is_some() => return refused.map_or(Ok(()), Err),
-                Whereabouts::Away(link, path) => match &mut room {
-                    Some(room) if room.path == path => refused = self.leave(&link, room, home).err(),
-                    _ => match Room::at(&path) {
-                        Some(mut other) => refused = self.leave(&link, &mut other, home).err(),
-                        // Gone a moment later: look again.
-                        None => continue,
-                    },
-                },
+                Whereabouts::Away(..) if refused.is_some() => break,
+                Whereabouts::Away(link, path) => {
+                    let left = match room.as_deref_mut().filter(|room| room.path == path) {
+                        Some(room) => self.leave(&link, room, home),
+                        // A namespace that is gone a moment later is looked for again.
+                        None => Room::at(&path).map_or(Ok(()), |mut other| self.leave(&link, &mut other, home)),
+                    };
+                    refused = left.err();
+                }
             }
         }
         Err(refused.unwrap_or_else(|| kernel::Error::new("bring the device home", ELOOP)))
+    }
+
+    /// Finds the device; hardware, as long as it may be on its way out of a namespace that is being taken apart.
+    fn look(&self, held: &Held, mut room: Option<&mut Room>, home: &mut Engine) -> kernel::Result<Whereabouts> {
+        let started = Instant::now();
+        loop {
+            match find(held, self.lent, room.as_deref_mut(), home)? {
+                Whereabouts::Gone if self.is_hardware() && started.elapsed() < PATIENCE => std::thread::sleep(NAP),
+                found => return Ok(found),
+            }
+        }
+    }
+
+    fn is_hardware(&self) -> bool {
+        self.lent.device.identity.kind.is_empty()
+    }
+
+    /// Notes that the device does not come home, and why.
+    fn is_away(&mut self, why: String) -> kernel::Result<()> {
+        self.outcome.is_home = false;
+        self.outcome.notes.push(why);
+        Ok(())
     }
 
     /// Moves the device home.

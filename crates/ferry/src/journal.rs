@@ -173,8 +173,12 @@ impl Journal {
         };
         let pins = Pins::of(&self.dir, &path);
         let mut held = Held { entry, is_carried: false, left: Vec::new(), file, path: path.clone(), pins };
-        let written = held.file.lock().and_then(|()| {
-            let mut line = serde_json::to_vec(&held.entry)?;
+        held.file.lock().map_err(failed)?;
+        if !is_there(&held.file, &path) {
+            // Whoever looked before it was locked took it for one that was never finished.
+            return self.begin(held.entry);
+        }
+        let written = serde_json::to_vec(&held.entry).map_err(std::io::Error::from).and_then(|mut line| {
             line.push(b'\n');
             held.file.write_all(&line)?;
             held.file.sync_all()?;
@@ -300,6 +304,11 @@ impl Held {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &self.path, &error)),
             _ => Ok(()),
         }
+    }
+
+    /// The journal that the entry is in.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal::at(self.path.parent().unwrap_or(Path::new(".")))
     }
 
     /// What keeps the namespace of the devices alive.

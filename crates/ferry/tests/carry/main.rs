@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod journal;
 mod partial;
 mod several;
 mod whole;
@@ -86,6 +87,11 @@ impl Ferry {
         let prepared = prepare(self.away.try_clone().unwrap(), &order).unwrap();
         assert_eq!(prepared.obstacles, []);
         prepared
+    }
+
+    /// An order of no device, for the same owner.
+    fn prepare_nothing(&self) -> Prepared {
+        self.prepare(&[])
     }
 
     /// Brings home what [`Ferry::carry`] carried.

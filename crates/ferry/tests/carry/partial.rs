@@ -2,10 +2,15 @@
 //! outcomes of a move (K3 and others of the notes beside the cases) are provoked behind the ferry's back, after it has
 //! looked and found nothing in the way.
 
-use ferry::{Error, recover};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use ferry::{Error, Order, carry, recover};
+use kernel::netns::Netns;
 
 use super::whole::{DEVICE, similar};
-use super::{Ferry, sh, snapshot};
+use super::{Ferry, sh, snapshot, wanted};
 
 /// Provokes an outcome by `meanwhile`, run in the target between the look and the move of `d0` as `name`.
 fn fails(name: &'static str, meanwhile: &'static str, error: &'static str) {
@@ -127,23 +132,9 @@ fn it_was_carried_on_inside() {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         // A namespace of a process in the container, which lives as long as this does.
-        let mut inner = ferry
-            .away
-            .run(&ferry.home, || {
-                let sleep = std::process::Command::new("unshare").args(["-n", "sleep", "600"]).spawn();
-                Ok(sleep.unwrap())
-            })
-            .unwrap();
-        let moved = format!(
-            "for turn in $(seq 300); do
-                 test $(readlink /proc/{0}/ns/net) != $(readlink /proc/self/ns/net) && break; sleep 0.01
-             done; ip link set net1 netns {0} name deeper address 02:00:00:00:00:98",
-            inner.id()
-        );
-        ferry.away(&moved);
+        let inner = ferry.away.run(&ferry.home, || Ok(Holder::new())).unwrap();
+        ferry.away(&format!("ip link set net1 netns {} name deeper address 02:00:00:00:00:98", inner.0.id()));
         let returned = ferry.bring_home();
-        inner.kill().unwrap();
-        inner.wait().unwrap();
         assert!(returned.unwrap()[0].is_home);
         similar(&before, &snapshot());
         ferry.assert_nothing_is_lent();
@@ -155,14 +146,9 @@ fn it_was_carried_on_inside() {
 fn its_container_is_gone() {
     Ferry::run(DEVICE, |ferry| {
         let before = snapshot();
-        let mut holder = std::process::Command::new("unshare").args(["-n", "sleep", "600"]).spawn().unwrap();
-        let path = format!("/proc/{}/ns/net", holder.id());
-        sh(&format!(
-            "for turn in $(seq 300); do test $(readlink {path}) != $(readlink /proc/self/ns/net) && break; sleep 0.01; done"
-        ));
-        ferry.carry_to(std::path::Path::new(&path), &[("d0", "net1")], true).unwrap();
-        holder.kill().unwrap();
-        holder.wait().unwrap();
+        let holder = Holder::new();
+        ferry.carry_to(&holder.path(), &[("d0", "net1")], true).unwrap();
+        drop(holder);
         // Whoever looks after the node does not even know what was lent.
         let recovered = recover::recover(&ferry.journal, true).unwrap();
         assert_eq!((recovered.len(), recovered[0].why, recovered[0].outcome.is_none()), (1, "orphaned", true));
@@ -177,14 +163,9 @@ fn its_container_is_gone() {
 #[test]
 fn nothing_kept_it() {
     Ferry::run(DEVICE, |ferry| {
-        let mut holder = std::process::Command::new("unshare").args(["-n", "sleep", "600"]).spawn().unwrap();
-        let path = format!("/proc/{}/ns/net", holder.id());
-        sh(&format!(
-            "for turn in $(seq 300); do test $(readlink {path}) != $(readlink /proc/self/ns/net) && break; sleep 0.01; done"
-        ));
-        ferry.carry_to(std::path::Path::new(&path), &[("d0", "net1")], false).unwrap();
-        holder.kill().unwrap();
-        holder.wait().unwrap();
+        let holder = Holder::new();
+        ferry.carry_to(&holder.path(), &[("d0", "net1")], false).unwrap();
+        drop(holder);
         // The kernel takes a namespace apart some time later.
         sh(
             "for turn in $(seq 1000); do nsenter --net=$WORLD ip link show p0 2> /dev/null || exit 0; sleep 0.01; done; exit 1",
@@ -257,4 +238,78 @@ fn the_target_is_home() {
         assert!(matches!(error, Error::Obstacles(_)), "{error}");
         similar(&before, &snapshot());
     });
+}
+
+/// Another program brought it home and it was lent again: who had it first has no claim to it any more.
+#[test]
+fn who_had_it_before_does_not_take_it_from_who_has_it_now() {
+    Ferry::run(DEVICE, |ferry| {
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        ferry.away("ip link set net1 alias d0");
+        let home = format!("/proc/{}/fd/{}", std::process::id(), ferry.home.as_fd().as_raw_fd());
+        ferry.away(&format!("ip link set net1 netns {home} name d0"));
+        let holder = Holder::new();
+        let path = holder.path();
+        let order = Order {
+            owner: "another",
+            path: Some(&path),
+            devices: &wanted(&[("d0", "net1")]),
+            allow_uplink: true,
+            pin: true,
+        };
+        carry(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap().commit().unwrap();
+        let returned = ferry.bring_home().unwrap();
+        assert_eq!((returned[0].is_home, &*returned[0].notes[0]), (false, "it is lent to another by now"));
+        sh(&format!("nsenter --net={} ip link show net1", path.display()));
+        assert!(recover::release(&ferry.journal, "another", None).unwrap().unwrap()[0].is_home);
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// Two carry one device at the same time: one of them has it, and the other leaves it there.
+#[test]
+fn two_carry_one_device() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        let prepared = ferry.prepare(&[("d0", "net1")]);
+        let holder = Holder::new();
+        let path = holder.path();
+        let order = Order {
+            owner: "another",
+            path: Some(&path),
+            devices: &wanted(&[("d0", "net1")]),
+            allow_uplink: true,
+            pin: true,
+        };
+        carry(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap().commit().unwrap();
+        let error = prepared.carry(&ferry.journal).err().expect("it is gone");
+        assert!(error.to_string().starts_with("move link d0 to another namespace as net1: No such device"), "{error}");
+        sh(&format!("nsenter --net={} ip link show net1", path.display()));
+        assert!(recover::release(&ferry.journal, "another", None).unwrap().unwrap()[0].is_home);
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// A process in a network namespace of its own, until it is dropped.
+struct Holder(Child);
+
+impl Holder {
+    fn new() -> Self {
+        let holder = Self(Command::new("unshare").args(["-n", "sleep", "600"]).spawn().unwrap());
+        let is_out = format!("test $(readlink {}) != $(readlink /proc/self/ns/net)", holder.path().display());
+        sh(&format!("for turn in $(seq 300); do {is_out} && exit; sleep 0.01; done; exit 1"));
+        holder
+    }
+
+    fn path(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.0.id()).into()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
