@@ -38,13 +38,15 @@ const MODULES: &str = "veth bridge br_netfilter 8021q macvlan ipvlan dummy vrf i
 /// Programs that the tests run.
 const PROGRAMS: &str = "ip bridge tc nft iptables ip6tables iptables-save ip6tables-save iptables-restore
     ip6tables-restore iptables-nft-save ip6tables-nft-save iptables-legacy-save ip6tables-legacy-save
-    iptables-legacy-restore ip6tables-legacy-restore conntrack sysctl ping strace sh cat touch sleep ls rm";
+    iptables-legacy-restore ip6tables-legacy-restore conntrack sysctl ping strace sh cat touch sleep ls rm
+    nsenter unshare mount umount sed diff grep find sort xargs seq mktemp readlink cut mkdir";
 
 /// Test binaries: package, test, arguments.
 const TESTS: &[(&str, &str, &str)] = &[
     ("kernel", "rtnetlink", ""),
     ("kernel", "nft", ""),
     ("lab", "vm", " --include-ignored"),
+    ("ferry", "carry", " whole:: partial::everything partial::it partial::the_new_name several::names"),
     ("lab", "swap", " --ignored"),
     ("lab", "faults", " --ignored --nocapture"),
 ];

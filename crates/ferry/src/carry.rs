@@ -13,12 +13,15 @@ use kernel::sysctl;
 use plan::{Engine, Plan, Side, op};
 
 use crate::error::{Error, Failed, Result};
-use crate::home::bring_home;
+use crate::home::{bring_home, is_home};
 use crate::journal::{Entry, Held, Journal, Lent, Restore};
 use crate::place::Place;
 use crate::plan::Others;
+use crate::sysctl::Sysctl;
 use crate::{Device, Obstacle, Passage, Policy, capture, manager, preflight};
 
+/// The key of the reverse path filter.
+const RP_FILTER: &str = "rp_filter";
 /// `ENODEV` of `errno(3)`.
 const ENODEV: i32 = 19;
 
@@ -78,12 +81,15 @@ pub fn carry(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<Cross
     prepare(netns, order)?.carry(journal)
 }
 
-/// Undoes what a call before for the same owner was cut off at.
+/// Brings home what the same owner has of a call before that was cut off, or that another program has brought home since.
 ///
 /// # Errors
-/// Those of [`bring_home`].
+/// [`Error::Lent`] if the owner has devices; those of [`bring_home`].
 pub fn mend(journal: &Journal, order: &Order<'_>) -> Result<()> {
-    let Some(mut held) = journal.open(order.owner)?.filter(|held| !held.is_carried) else { return Ok(()) };
+    let Some(mut held) = journal.open(order.owner)? else { return Ok(()) };
+    if held.is_carried && !is_home(&held, order.path)? {
+        return Err(held.entry.lent_already());
+    }
     bring_home(&mut held, order.path)?;
     held.end()
 }
@@ -108,7 +114,7 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
         let mut lent = Lent {
             index: free_index(device.identity.index, &mut taken),
             name: wanted.name.to_owned(),
-            along: wanted.policy.map(|policy| device.clone().select(&policy)),
+            along: wanted.policy.map(|policy| with_reverse_path(device.clone().select(&policy))),
             restore: wanted.restore,
             manager: manager(device.identity.index),
             device,
@@ -139,6 +145,20 @@ fn place(engine: &mut Engine, side: Side) -> Result<Place> {
     let cookie = engine.socket(side)?.netns_cookie();
     let netns = engine.netns(side).ok_or_else(|| kernel::Error::new("identify a network namespace", ENODEV))?;
     Ok(Place::of(netns, cookie)?)
+}
+
+/// The device with the reverse path filter that packets from it meet at home: the stricter of its own and everybody's
+/// (`rp_filter` of ip-sysctl), which is not among what goes along, and another is usual where it goes. Asymmetric routes
+/// work there as they do here.
+fn with_reverse_path(mut device: Device) -> Device {
+    let value = |name: &str| sysctl::get(&sysctl::interface("ipv4", name, RP_FILTER)).ok()?.parse::<u32>().ok();
+    let filter = value(&device.identity.name).max(value("all"));
+    if let Some(filter) = filter {
+        device.sysctls.retain(|sysctl| (&*sysctl.section, &*sysctl.key) != ("ipv4/conf", RP_FILTER));
+        let (section, key) = ("ipv4/conf".to_owned(), RP_FILTER.to_owned());
+        device.sysctls.push(Sysctl { section, key, value: filter.to_string() });
+    }
+    device
 }
 
 /// The names that devices before have taken in the target: each its own, and its alternative ones, which go along.
@@ -264,15 +284,19 @@ fn cross(engine: &mut Engine, lent: &Lent) -> plan::Result<()> {
     Ok(())
 }
 
-/// Brings home whatever of a carry had set out.
-fn send_back(mut held: Held, cause: plan::Error) -> Error {
+/// Brings home whatever of a carry had set out, for `cause`.
+fn send_back(held: Held, cause: plan::Error) -> Error {
+    Error::Failed(Box::new(Failed { cause, cleanup: call_back(held) }))
+}
+
+/// Brings home whatever of a carry had set out; returns what could not be put back.
+fn call_back(mut held: Held) -> Vec<String> {
     let path = held.entry.netns.clone();
-    let cleanup = match bring_home(&mut held, path.as_deref()) {
+    match bring_home(&mut held, path.as_deref()) {
         Ok(_) => held.end().err().map(|error| error.to_string()).into_iter().collect(),
         Err(Error::Left { why, .. }) => why,
         Err(error) => vec![error.to_string()],
-    };
-    Error::Failed(Box::new(Failed { cause, cleanup }))
+    }
 }
 
 impl Crossing {
@@ -300,10 +324,15 @@ impl Crossing {
     }
 
     /// Sends the devices back, for `cause`.
-    pub fn send_back(mut self, cause: plan::Error) -> Error {
-        let mut cause = cause;
+    pub fn send_back(mut self, mut cause: plan::Error) -> Error {
         cause.cleanup.extend(self.engine.undo());
         send_back(self.held, cause)
+    }
+
+    /// Sends the devices back; returns what could not be put back.
+    pub fn abandon(mut self) -> Vec<String> {
+        let undone = self.engine.undo();
+        undone.iter().map(ToString::to_string).chain(call_back(self.held)).collect()
     }
 }
 

@@ -104,26 +104,45 @@ fn lent_again(held: &Held, lent: &Lent) -> Option<String> {
     others.find(|entry| entry.lent.iter().any(is_same)).map(|entry| entry.owner)
 }
 
-/// Looks in the namespaces of all processes: a container may have carried the device on. Those of other users are not
-/// believed: anybody can make a virtual device that looks like another.
+/// Looks in the namespaces of all processes and those that they have mounted: a container may have carried the device
+/// on. Those of other users are not believed: anybody can make a virtual device that looks like another.
 fn elsewhere(held: &Held, lent: &Lent) -> Option<(Link, PathBuf)> {
     let mut seen = BTreeSet::from([held.entry.home.inode, held.entry.away.inode]);
+    let mut tables = BTreeSet::new();
     let owner = Netns::current().and_then(|home| home.owner()).ok()?;
+    let inode = |path: &Path| fs::metadata(path).map(|metadata| metadata.ino()).ok();
     for process in fs::read_dir("/proc").ok()?.flatten() {
-        let path = process.path().join("ns/net");
-        let Ok(inode) = fs::metadata(&path).map(|metadata| metadata.ino()) else { continue };
-        if !seen.insert(inode) {
-            continue;
+        let mut paths = vec![process.path().join("ns/net")];
+        if inode(&process.path().join("ns/mnt")).is_some_and(|table| tables.insert(table)) {
+            paths.extend(mounted(&process.path()));
         }
-        let room = Room::at(&path).filter(|room| room.netns.owner().is_ok_and(|there| there == owner));
-        let links = room.and_then(|mut room| link::list(&mut room.socket, None).ok());
-        let mut links = links.unwrap_or_default();
-        links.retain(|link| is_known(lent, link) && is_marked(lent, link));
-        if let Some(link) = links.pop() {
-            return Some((link, path));
+        for path in paths {
+            if !inode(&path).is_some_and(|inode| seen.insert(inode)) {
+                continue;
+            }
+            let room = Room::at(&path).filter(|room| room.netns.owner().is_ok_and(|there| there == owner));
+            let links = room.and_then(|mut room| link::list(&mut room.socket, None).ok());
+            let mut links = links.unwrap_or_default();
+            links.retain(|link| is_known(lent, link) && is_marked(lent, link));
+            if let Some(link) = links.pop() {
+                return Some((link, path));
+            }
         }
     }
     None
+}
+
+/// The files that a process sees network namespaces mounted on (`proc_pid_mountinfo(5)`).
+fn mounted(process: &Path) -> Vec<PathBuf> {
+    let table = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
+    let file = |line: &str| {
+        let mut fields = line.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        // What is octal in it has a space or the like in its path, and is no place for a namespace.
+        let is_namespace = root.starts_with("net:[") && !point.contains('\\');
+        is_namespace.then(|| process.join("root").join(point.trim_start_matches('/')))
+    };
+    table.lines().filter_map(file).collect()
 }
 
 /// `None` if there is nothing that the device was built with.

@@ -79,6 +79,19 @@ pub fn bring_home(held: &mut Held, hint: Option<&Path>) -> Result<Vec<Returned>>
     settle(held, coming)
 }
 
+/// True if every device of `held` is home already: another program has brought it.
+pub(crate) fn is_home(held: &Held, hint: Option<&Path>) -> Result<bool> {
+    let mut home = Engine::open(None)?;
+    check_home(held, &mut home)?;
+    let mut room = away(held, hint);
+    for lent in &held.entry.lent {
+        if !matches!(find(held, lent, room.as_mut(), &mut home)?, Whereabouts::Home(_)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn returned(lent: &Lent, is_home: bool) -> Returned {
     Returned { device: lent.device.identity.name.clone(), is_home, notes: Vec::new() }
 }

@@ -163,11 +163,10 @@ impl Journal {
         let opened = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path);
         let file = match opened {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let devices = match self.open(&entry.owner)? {
-                    Some(held) => held.entry.lent.iter().map(|lent| lent.device.identity.name.clone()).collect(),
-                    None => return self.begin(entry),
+                return match self.open(&entry.owner)? {
+                    Some(held) => Err(held.entry.lent_already()),
+                    None => self.begin(entry),
                 };
-                return Err(Error::Lent { owner: entry.owner, devices });
             }
             opened => opened.map_err(failed)?,
         };
@@ -358,6 +357,12 @@ impl Entry {
             pinned: false,
             lent: Vec::new(),
         })
+    }
+
+    /// The error that the owner has the devices.
+    pub(crate) fn lent_already(&self) -> Error {
+        let devices = self.lent.iter().map(|lent| lent.device.identity.name.clone()).collect();
+        Error::Lent { owner: self.owner.clone(), devices }
     }
 
     /// Reads an entry's JSON.

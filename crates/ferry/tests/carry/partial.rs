@@ -67,7 +67,7 @@ fn the_index_is_taken() {
         let prepared = ferry.prepare(&[("d0", "net1")]);
         ferry.away(&format!("ip link add x index {} type bridge", index.trim()));
         let failed = prepared.carry(&ferry.journal).err().expect("an error");
-        assert!(failed.to_string().contains("Device or resource busy"), "{failed}");
+        assert!(failed.to_string().contains("busy"), "{failed}");
         similar(&before, &snapshot());
         // Asked again, another is found.
         ferry.carry(&[("d0", "net1")]).unwrap();
@@ -312,4 +312,57 @@ impl Drop for Holder {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// Where it goes another filter is usual, but packets of asymmetric routes arrive as they do at home.
+#[test]
+fn the_reverse_path_filter_is_the_one_of_home() {
+    for (all, own, usual) in [(0, 0, 1), (1, 0, 2), (0, 2, 1), (1, 2, 0)] {
+        Ferry::run(DEVICE, move |ferry| {
+            sh(&format!("cd /proc/sys/net/ipv4/conf; echo {all} > all/rp_filter; echo {own} > d0/rp_filter"));
+            ferry
+                .away(&format!("cd /proc/sys/net/ipv4/conf; echo 0 > all/rp_filter; echo {usual} > default/rp_filter"));
+            ferry.carry(&[("d0", "net1")]).unwrap();
+            let there = ferry.away("cat /proc/sys/net/ipv4/conf/net1/rp_filter");
+            assert_eq!(there.trim(), all.max(own).to_string(), "{all} {own} {usual}");
+            ferry.bring_home().unwrap();
+            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/d0/rp_filter").trim(), own.to_string());
+        });
+    }
+}
+
+/// A namespace that nothing but a mount keeps, which no process is in.
+#[test]
+fn it_was_carried_on_to_a_mounted_namespace() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        let hidden = ferry.dir.join("hidden");
+        std::fs::write(&hidden, "").unwrap();
+        sh(&format!("unshare -n mount --bind /proc/self/ns/net {0}; true", hidden.display()));
+        ferry.away(&format!("ip link set net1 netns {} name deeper", hidden.display()));
+        let returned = ferry.bring_home();
+        sh(&format!("umount -l {}", hidden.display()));
+        assert!(returned.unwrap()[0].is_home);
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
+/// After Go's DEL the owner asks again: what is home is put right first.
+#[test]
+fn an_owner_whose_device_is_home_may_have_it_again() {
+    Ferry::run(DEVICE, |ferry| {
+        let before = snapshot();
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        let error = ferry.carry(&[("d0", "net1")]).unwrap_err();
+        assert_eq!(error.to_string(), "d0 is lent to test already; return it first");
+        let home = format!("/proc/{}/fd/{}", std::process::id(), ferry.home.as_fd().as_raw_fd());
+        ferry.away(&format!("ip link set net1 alias ''; ip link set net1 netns {home} name d0"));
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        assert!(ferry.away("ip address show net1").contains("10.1.0.5/24"));
+        ferry.bring_home().unwrap();
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
 }

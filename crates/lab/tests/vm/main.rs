@@ -6,6 +6,8 @@
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod attach;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod cards;
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod host_device;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod nics;

@@ -9,6 +9,7 @@ use ferry::route::Route as Carried;
 use kernel::netlink::route::{kind, table};
 
 use super::config::ConflictPolicy;
+use crate::layer3::{self, Detection};
 
 /// The metric of an IPv6 route that is given none (`IP6_RT_PRIO_USER`).
 const USUAL6: u32 = 1024;
@@ -51,9 +52,13 @@ pub fn merge(along: &mut Device, given: &mut AddResult, policy: ConflictPolicy) 
             given.routes.retain(|route| !along.routes.iter().any(|own| is_other_way(own, route, &all)));
         }
         ConflictPolicy::Ipam => {
-            let contradicts =
-                |own: ipnet::IpNet| given.ips.iter().any(|ip| ip.address.addr() == own.addr() && ip.address != own);
-            along.addresses.retain(|own| !contradicts(own.local));
+            // In its place, since routes of the device may need an address there.
+            for own in &mut along.addresses {
+                if let Some(ip) = given.ips.iter().find(|ip| ip.address.addr() == own.local.addr()) {
+                    own.local = ip.address;
+                    own.broadcast = own.broadcast.and(layer3::container_address(ip, Detection::Off).broadcast);
+                }
+            }
             along.routes.retain(|own| !given.routes.iter().any(|route| is_other_way(own, route, given)));
         }
         ConflictPolicy::Refuse | ConflictPolicy::Both => {}
@@ -104,7 +109,7 @@ fn is_same_place(own: &Carried, route: &Route) -> bool {
 }
 
 fn gateway(route: &Route, given: &AddResult) -> Option<std::net::IpAddr> {
-    route.gw.or_else(|| crate::layer3::first_gateway(given, route.dst.addr()))
+    route.gw.or_else(|| layer3::first_gateway(given, route.dst.addr()))
 }
 
 fn is_same_way(own: &Carried, route: &Route, given: &AddResult) -> bool {

@@ -66,16 +66,13 @@ fn lay_out(request: &Request, mut crossing: Crossing, given: AddResult, link: &L
     let result = result(request, &crossing.lent()[0], given, link);
     // What cannot be said in the version that was asked for must not be left behind.
     if let Err(error) = cni::wire::to_json(&result, request.conf.cni_version) {
-        let sent_back = crossing.send_back(kernel::Error::new("say what was made", EINVAL).into());
-        return Err(error.with_details(sent_back.to_string()));
+        crossing.abandon().iter().for_each(|error| eprintln!("netferry: clean-up after a failed ADD: {error}"));
+        return Err(error);
     }
     crossing.notes.iter().for_each(|note| eprintln!("netferry: {note}"));
     crossing.commit().map_err(from_ferry)?;
     Ok(result)
 }
-
-/// `EINVAL` of `errno(3)`.
-const EINVAL: i32 = 22;
 
 /// CHECK.
 fn check(request: &Request) -> Result<(), Error> {
@@ -83,12 +80,12 @@ fn check(request: &Request) -> Result<(), Error> {
     let Some(previous) = &request.conf.prev_result else {
         return Err(Error::internal("required prevResult missing"));
     };
-    Ipam::of(request).check()?;
-    let owner = owner(request);
-    let held = Journal::at(conf.data_dir()?).open(&owner).map_err(from_ferry)?;
+    let held = Journal::at(conf.data_dir()?).open(&owner(request)).map_err(from_ferry)?;
     if held.is_none() && matches!(select_here(&conf), Ok(Selected::Dpdk { .. })) {
+        // Nothing was put on any interface, which address managements look for.
         return Ok(());
     }
+    Ipam::of(request).check()?;
     let netns = open_netns(request)?;
     let mut given = own_part(&request.env.ifname, previous);
     let mut differences = Vec::new();
