@@ -111,6 +111,10 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
     let mut obstacles = Vec::new();
     for wanted in order.devices {
         let device = capture(home, wanted.device, &Policy::WIDEST)?;
+        if entry.lent.iter().any(|other| other.device.identity.index == device.identity.index) {
+            obstacles.push((device.identity.name, Obstacle::Twice));
+            continue;
+        }
         let mut lent = Lent {
             index: free_index(device.identity.index, &mut taken),
             name: wanted.name.to_owned(),
@@ -129,9 +133,6 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
         let found = preflight(home, away, &lent.going(), &passage)?;
         let name = &lent.device.identity.name;
         obstacles.extend(found.obstacles.into_iter().map(|obstacle| (name.clone(), obstacle)));
-        if entry.lent.iter().any(|other| other.device.identity.index == lent.device.identity.index) {
-            obstacles.push((name.clone(), Obstacle::Twice));
-        }
         lent.name = found.name;
         entry.lent.push(lent);
     }

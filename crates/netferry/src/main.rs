@@ -5,16 +5,22 @@
 
 mod add;
 mod attach;
+mod carry;
 mod check;
 mod cnitool;
 mod del;
 mod gc;
+mod home;
+mod list;
 mod options;
 mod output;
 mod own;
 mod plan;
+mod recover;
+mod r#return;
 mod run;
 mod show;
+mod since;
 mod status;
 
 use std::path::Path;
@@ -42,14 +48,22 @@ enum Command {
     Del(del::Del),
     /// Compare an attachment with what it should be
     Check(check::Check),
-    /// Show what an add, or carrying a device, would do, and change nothing
-    Plan(plan::Plan),
-    /// Show what would be carried along with a network device
-    Show(show::Show),
     /// Remove what no living attachment needs
     Gc(gc::Gc),
     /// Say whether a network can be joined
     Status(status::Status),
+    /// Carry network devices into a namespace, all of them or none
+    Carry(carry::Carry),
+    /// Bring lent devices home
+    Return(r#return::Return),
+    /// List what is lent, to whom, and since when
+    List(list::List),
+    /// Bring home what a crash or a container that is gone has left behind
+    Recover(recover::Recover),
+    /// Show what would be carried along with a network device
+    Show(show::Show),
+    /// Show what an add, or carrying devices, would do, and change nothing
+    Plan(plan::Plan),
 }
 
 fn main() -> ExitCode {
@@ -67,10 +81,14 @@ fn main() -> ExitCode {
         Command::Add(add) => add.execute(&options),
         Command::Del(del) => del.execute(&options),
         Command::Check(check) => check.execute(&options),
-        Command::Plan(plan) => plan.execute(&options),
-        Command::Show(show) => show.execute(&options),
         Command::Gc(gc) => gc.execute(&options),
         Command::Status(status) => status.execute(&options),
+        Command::Carry(carry) => carry.execute(&options),
+        Command::Return(r#return) => r#return.execute(&options),
+        Command::List(list) => list.execute(&options),
+        Command::Recover(recover) => recover.execute(&options),
+        Command::Show(show) => show.execute(&options),
+        Command::Plan(plan) => plan.execute(&options),
     };
     output::finish(outcome, &options)
 }

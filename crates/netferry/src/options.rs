@@ -1,4 +1,4 @@
-//! What every subcommand shares: where configurations, plugins and the cache are.
+//! What every subcommand shares: where configurations, plugins, the cache and the journal are.
 //!
 //! The variables are those of `cnitool` and of the specification; an option wins over its variable.
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use cni::list::NetworkList;
 use cni::{Error, env};
+use ferry::{Journal, journal};
 use runtime::{Cache, HeldDirectory, Network, Policy, Runtime};
 
 use crate::own;
@@ -29,6 +30,9 @@ pub struct Options {
     /// Directory that remembers what is attached [default: /var/lib/cni]
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
+    /// Directory of the journal of what is lent [env: NETFERRY_JOURNAL] [default: /run/netferry/lent]
+    #[arg(long, global = true, value_name = "DIR")]
+    journal: Option<PathBuf>,
     /// Seconds after which a plugin that does not answer is ended [default: none]
     #[arg(long, global = true, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -97,6 +101,12 @@ impl Options {
     /// The cache of attachments.
     pub fn cache(&self) -> Cache {
         Cache::new(self.cache_dir.as_deref().unwrap_or(Path::new(CACHE)))
+    }
+
+    /// The journal of what is lent.
+    pub fn journal(&self) -> Journal {
+        let variable = || std::env::var_os("NETFERRY_JOURNAL").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Journal::at(self.journal.clone().or_else(variable).unwrap_or_else(|| journal::DEFAULT.into()))
     }
 
     /// How long one plugin may take.

@@ -45,13 +45,15 @@ pub fn complain(error: &Error) {
 }
 
 fn hint(error: &Error) -> Option<&'static str> {
-    const HINTS: [(&str, &str); 6] = [
+    const HINTS: [(&str, &str); 8] = [
         ("failed to find plugin", "install it there, or name its directory with --plugin-path or CNI_PATH"),
         ("no net configuration", "name another directory with --conf-dir or NETCONFPATH; `netferry run` needs none"),
         ("does not support config version", "lower cniVersion in the configuration, or update the plugin"),
         ("an earlier ADD was interrupted", "run `netferry del` with the same arguments once the cause is gone"),
         ("undoing it failed too", "once the cause is gone, `netferry del` or the next `netferry run` removes the rest"),
+        ("allow the uplink", "--allow-uplink allows it"),
         ("ermission", "run it as root"),
+        ("not permitted", "run it as root"),
     ];
     let text = error.to_string();
     HINTS.into_iter().find(|(sign, _)| text.contains(sign)).map(|(_, hint)| hint)

@@ -18,7 +18,7 @@ use crate::output::{self, Output, Table};
 #[command(
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    override_usage = "netferry plan [OPTIONS] <NETWORK> <NETNS>\n       netferry plan carry [OPTIONS] --netns <PATH> <DEVICE>"
+    override_usage = "netferry plan [OPTIONS] <NETWORK> <NETNS>\n       netferry plan carry [OPTIONS] --netns <PATH> <DEVICE>..."
 )]
 pub struct Plan {
     #[command(subcommand)]
@@ -30,18 +30,18 @@ pub struct Plan {
 /// Other things than an ADD.
 #[derive(Subcommand)]
 enum Other {
-    /// Show what carrying a network device into a namespace would do, and what is in its way
+    /// Show what carrying network devices into a namespace would do, and what is in the way
     Carry(carry::Carry),
 }
 
 impl Plan {
-    /// Asks every plugin, or looks at the device and where it would go.
+    /// Asks every plugin, or looks at the devices and where they would go.
     ///
     /// # Errors
     /// The first plugin's that would refuse; a device or namespace that is not there.
     pub fn execute(&self, options: &Options) -> Result<Output, Error> {
         match (&self.other, &self.target) {
-            (Some(Other::Carry(carry)), None) => carry.execute(),
+            (Some(Other::Carry(carry)), None) => carry.execute(options),
             (None, Some(target)) => add(target, options),
             _ => Err(Error::new(
                 code::INVALID_ENVIRONMENT,

@@ -5,21 +5,22 @@ use cni::{Error, code};
 use ferry::{Addresses, Device, Policy, capture};
 use kernel::{Family, Socket};
 
+use crate::home::failed;
 use crate::options::Options;
 use crate::output::{self, Output, Table};
 
 /// The subcommand.
 #[derive(Args)]
 pub struct Show {
-    #[command(flatten)]
-    captured: Captured,
-}
-
-/// A device on the command line, and what of it is meant.
-#[derive(Args)]
-pub struct Captured {
     /// Name of the device, or an alternative name
     device: String,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// What of a device is meant.
+#[derive(Args)]
+pub struct Selection {
     /// Which addresses: without lifetime and all of IPv4, those of DHCPv6 too, or none and nothing that needs one
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Which::Permanent)]
     addresses: Which,
@@ -41,26 +42,23 @@ impl Show {
     /// # Errors
     /// There is no such device, or the kernel does not tell.
     pub fn execute(&self, _: &Options) -> Result<Output, Error> {
-        let device = self.captured.read()?;
+        let policy = self.selection.policy();
+        let read = || capture(&mut Socket::open(Family::Route)?, &self.device, &policy);
+        let device = read().map_err(|error| failed(&error))?;
         let json = serde_json::to_value(&device).map_err(|error| Error::new(code::DECODE, error.to_string()))?;
         Ok(Output { text: text(&device), json: Some(json), ..Output::default() })
     }
 }
 
-impl Captured {
-    /// Reads the device in the calling thread's namespace.
-    ///
-    /// # Errors
-    /// There is no such device, or the kernel does not tell.
-    pub fn read(&self) -> Result<Device, Error> {
+impl Selection {
+    /// The same for the ferry.
+    pub fn policy(&self) -> Policy {
         let addresses = match self.addresses {
             Which::Permanent => Addresses::Permanent,
             Which::All => Addresses::All,
             Which::None => Addresses::None,
         };
-        let policy = Policy { addresses, link_scope: self.link_scope };
-        let read = || capture(&mut Socket::open(Family::Route)?, &self.device, &policy);
-        read().map_err(|error| Error::internal(error.to_string()))
+        Policy { addresses, link_scope: self.link_scope }
     }
 }
 

@@ -275,24 +275,23 @@ fn plan_carry_shows_what_would_be_there_and_what_is_in_the_way() {
     let script = "
         ip link add eth1 type veth peer name other; ip link set eth1 up; ip address add 10.0.0.5/24 label eth1:a dev eth1
         ip rule add priority 1000 iif eth1 lookup 100; ip -n one link add eth0 type bridge; ip -n one link add eth1 type bridge; settle
-        $NETFERRY plan carry eth1 --netns one --name net%d > /run/out; echo $? >> /run/out; grep -v 'mtu\\|sysctl' /run/out; $NETFERRY plan carry eth1 --netns one > /run/out; echo $?; rm /run/out
+        $NETFERRY plan carry eth1 --netns one --keep-network --name net%d > /run/out; echo $? >> /run/out; grep -v 'mtu\\|sysctl' /run/out; $NETFERRY plan carry eth1 --netns one > /run/out; echo $?; rm /run/out
         $NETFERRY --json plan carry eth1 --netns /run/netns/one --name eth0 > /dev/shm/plan.$$; echo $?
         grep -c '\"kind\": \"name_taken\"\\|\"by\": \"eth0\"\\|\"name\": \"eth0\"\\|\"netns\": \"/run/netns/one\"' /dev/shm/plan.$$; rm /dev/shm/plan.$$
-        $NETFERRY plan carry --json eth1 --netns one --addresses none | grep -c '10.0.0.5'
+        $NETFERRY plan carry --json eth1 --netns one --keep-network --addresses none | grep -c '10.0.0.5'
         ip route add default via 10.0.0.1 dev eth1; settle
         $NETFERRY plan carry eth1 --netns one --name x > /dev/null; echo $?; $NETFERRY plan carry eth1 --netns one --name x --allow-uplink > /dev/null; echo $?
         $NETFERRY plan carry eth1 --netns /proc/self/ns/net --allow-uplink | grep obstacle; unchanged
         $NETFERRY plan carry eth9 --netns one; echo $?; $NETFERRY plan carry eth1 --netns nosuch; echo $?; $NETFERRY plan carry eth1 2> /dev/null; echo $?";
     let lines = "
-net1 in /var/run/netns/one
-  link     dev net1 up
-  address  10.0.0.5/24 label net1:a dev net1
-  rule     priority 1000 from all iif net1 lookup 100
-  note     the name eth1 is taken in the target, so the kernel completes net%d twice: net1, though net0 is free
+carry eth1 to /var/run/netns/one as net0
+  link     dev net0 up
+  address  10.0.0.5/24 label net0:a dev net0
+  rule     priority 1000 from all iif net0 lookup 100
 0
 1
 1
-5
+6
 0
 1
 0
