@@ -176,10 +176,12 @@ fn is_named(lent: &Lent, link: &Link) -> bool {
         || link.mac.is_some() && link.mac == identity.mac
 }
 
-/// It is hardware, or has the alias that it was given: nothing else would tell it from another host's of the same name.
+/// It is hardware, or has both the alias that it was given and its hardware address: another host on this machine may
+/// have lent a device of the same name and index, and what has another address by now is not told from that.
 fn is_marked(lent: &Lent, link: &Link) -> bool {
     let identity = &lent.device.identity;
-    is_same_hardware(identity, link) == Some(true) || link.alias.as_deref() == Some(&identity.name)
+    let same_mac = link.mac.is_some() && link.mac == identity.mac;
+    is_same_hardware(identity, link) == Some(true) || same_mac && link.alias.as_deref() == Some(&identity.name)
 }
 
 /// It can be no other, in a namespace that it has been in.

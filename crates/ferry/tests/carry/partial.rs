@@ -133,7 +133,7 @@ fn it_was_carried_on_inside() {
         ferry.carry(&[("d0", "net1")]).unwrap();
         // A namespace of a process in the container, which lives as long as this does.
         let inner = ferry.away.run(&ferry.home, || Ok(Holder::new())).unwrap();
-        ferry.away(&format!("ip link set net1 netns {} name deeper address 02:00:00:00:00:98", inner.0.id()));
+        ferry.away(&format!("ip link set net1 netns {} name deeper index 77 mtu 1300", inner.0.id()));
         let returned = ferry.bring_home();
         assert!(returned.unwrap()[0].is_home);
         similar(&before, &snapshot());
