@@ -7,6 +7,7 @@
 mod journal;
 mod partial;
 mod several;
+mod traffic;
 mod whole;
 
 use std::path::{Path, PathBuf};
