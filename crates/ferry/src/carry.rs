@@ -87,7 +87,8 @@ pub fn carry(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<Cross
 /// [`Error::Lent`] if the owner has devices; those of [`bring_home`].
 pub fn mend(journal: &Journal, order: &Order<'_>) -> Result<()> {
     let Some(mut held) = journal.open(order.owner)? else { return Ok(()) };
-    if held.is_carried && !is_home(&held, order.path)? {
+    let is_cut_off = !held.is_carried || held.is_returning;
+    if !is_cut_off && !is_home(&held, order.path)? {
         return Err(held.entry.lent_already());
     }
     bring_home(&mut held, order.path)?;

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use kernel::netlink::link::{self, Link};
-use kernel::netns::Netns;
+use kernel::netns::{Netns, OpenError};
 use kernel::{Family, Result, Socket};
 use plan::{Engine, Side};
 
@@ -41,26 +41,51 @@ pub(crate) struct Room {
 
 impl Room {
     /// The namespace at `path`, if there is one.
-    pub(crate) fn at(path: &Path) -> Option<Self> {
-        let netns = Netns::open(path).ok()?;
-        let home = Netns::current().ok()?;
-        let socket = netns.run(&home, || Socket::open(Family::Route)).ok()?;
-        Some(Self { netns, socket, path: path.to_owned() })
+    ///
+    /// # Errors
+    /// There may be one, but it cannot be entered.
+    pub(crate) fn at(path: &Path) -> Result<Option<Self>> {
+        let netns = match Netns::open(path) {
+            Ok(netns) => netns,
+            Err(OpenError::Absent(_) | OpenError::NotNamespace(_)) => return Ok(None),
+            Err(OpenError::Failed(error)) => return Err(error),
+        };
+        let socket = netns.run(&Netns::current()?, || Socket::open(Family::Route))?;
+        Ok(Some(Self { netns, socket, path: path.to_owned() }))
+    }
+
+    fn is(&self, place: &Place) -> Result<bool> {
+        Ok(Place::of(&self.netns, self.socket.netns_cookie())?.is(place))
     }
 }
 
 /// The namespace that the devices of `held` were carried to: at its path, at `hint`, or where it is kept alive.
-pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Option<Room> {
-    let paths = [held.entry.netns.as_deref(), hint, Some(held.pins().path())];
-    let mut rooms = paths.into_iter().flatten().filter_map(Room::at);
-    rooms.find(|room| Place::of(&room.netns, room.socket.netns_cookie()).is_ok_and(|place| place.is(&held.entry.away)))
+///
+/// # Errors
+/// It is at none of them, and one could not be looked at: without it, the device would seem to be gone.
+pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Result<Option<Room>> {
+    let mut failed = None;
+    for path in [held.entry.netns.as_deref(), hint, Some(held.pins().path())].into_iter().flatten() {
+        let room = Room::at(path).and_then(|room| match room {
+            Some(room) => Ok(room.is(&held.entry.away)?.then_some(room)),
+            None => Ok(None),
+        });
+        match room {
+            Ok(Some(room)) => return Ok(Some(room)),
+            Ok(None) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(None), Err)
 }
 
 /// True if the namespace that the devices of `entry` were carried to is still at its path.
-pub(crate) fn is_at_path(entry: &Entry) -> bool {
-    let room = entry.netns.as_deref().and_then(Room::at);
-    let place = room.and_then(|room| Place::of(&room.netns, room.socket.netns_cookie()).ok());
-    place.is_some_and(|place| place.is(&entry.away))
+///
+/// # Errors
+/// There is something that cannot be looked at.
+pub(crate) fn is_at_path(entry: &Entry) -> Result<bool> {
+    let room = entry.netns.as_deref().map(Room::at).transpose()?.flatten();
+    room.map_or(Ok(false), |room| room.is(&entry.away))
 }
 
 /// Looks for a device of `held` in `away`, at home, and in the end in every namespace that a process is in.
@@ -105,7 +130,8 @@ fn lent_again(held: &Held, lent: &Lent) -> Option<String> {
 }
 
 /// Looks in the namespaces of all processes and those that they have mounted: a container may have carried the device
-/// on. Those of other users are not believed: anybody can make a virtual device that looks like another.
+/// on. Those of other users are not believed: anybody can make a virtual device that looks like another. Nor is much of
+/// what is: another node on the same machine may lend a device of the same name, alternative names and index.
 fn elsewhere(held: &Held, lent: &Lent) -> Option<(Link, PathBuf)> {
     let mut seen = BTreeSet::from([held.entry.home.inode, held.entry.away.inode]);
     let mut tables = BTreeSet::new();
@@ -120,10 +146,11 @@ fn elsewhere(held: &Held, lent: &Lent) -> Option<(Link, PathBuf)> {
             if !inode(&path).is_some_and(|inode| seen.insert(inode)) {
                 continue;
             }
-            let room = Room::at(&path).filter(|room| room.netns.owner().is_ok_and(|there| there == owner));
+            let room = Room::at(&path).ok().flatten();
+            let room = room.filter(|room| room.netns.owner().is_ok_and(|there| there == owner));
             let links = room.and_then(|mut room| link::list(&mut room.socket, None).ok());
             let mut links = links.unwrap_or_default();
-            links.retain(|link| is_known(lent, link) && is_marked(lent, link));
+            links.retain(|link| is_marked(lent, link));
             if let Some(link) = links.pop() {
                 return Some((link, path));
             }
@@ -176,12 +203,13 @@ fn is_named(lent: &Lent, link: &Link) -> bool {
         || link.mac.is_some() && link.mac == identity.mac
 }
 
-/// It is hardware, or has both the alias that it was given and its hardware address: another host on this machine may
-/// have lent a device of the same name and index, and what has another address by now is not told from that.
+/// It is the hardware, or has the alias that it was given and its hardware address: nothing less tells it from another
+/// host's.
 fn is_marked(lent: &Lent, link: &Link) -> bool {
     let identity = &lent.device.identity;
     let same_mac = link.mac.is_some() && link.mac == identity.mac;
-    is_same_hardware(identity, link) == Some(true) || same_mac && link.alias.as_deref() == Some(&identity.name)
+    let same_alias = link.alias.as_deref() == Some(&identity.name);
+    is_possible(identity, link) && (is_same_hardware(identity, link) == Some(true) || same_mac && same_alias)
 }
 
 /// It can be no other, in a namespace that it has been in.

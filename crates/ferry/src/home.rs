@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use kernel::netlink::address::{self, Address, flags};
 use kernel::netlink::altname;
 use kernel::netlink::link::{self, Change, Link};
 use kernel::netlink::transfer::{Transfer, transfer};
@@ -61,11 +62,13 @@ pub fn bring_home(held: &mut Held, hint: Option<&Path>) -> Result<Vec<Returned>>
     }
     let mut home = Engine::open(None)?;
     check_home(held, &mut home)?;
-    let mut room = away(held, hint);
+    // A full disk keeps nobody from coming home.
+    _ = held.returning();
+    let mut room = away(held, hint)?;
     let mut coming: Vec<Coming<'_>> = Vec::new();
     let entry = held.entry.clone();
     for lent in &entry.lent {
-        let mut one = Coming { lent, link: None, outcome: returned(lent, true), errors: Vec::new(), blocked: false };
+        let mut one = Coming::of(lent);
         match one.fetch(held, room.as_mut(), &mut home) {
             Ok(()) => {}
             Err(error) => one.errors.push(error.to_string()),
@@ -83,7 +86,7 @@ pub fn bring_home(held: &mut Held, hint: Option<&Path>) -> Result<Vec<Returned>>
 pub(crate) fn is_home(held: &Held, hint: Option<&Path>) -> Result<bool> {
     let mut home = Engine::open(None)?;
     check_home(held, &mut home)?;
-    let mut room = away(held, hint);
+    let mut room = away(held, hint)?;
     for lent in &held.entry.lent {
         if !matches!(find(held, lent, room.as_mut(), &mut home)?, Whereabouts::Home(_)) {
             return Ok(false);
@@ -111,20 +114,30 @@ struct Coming<'a> {
     lent: &'a Lent,
     /// As it is at home.
     link: Option<Link>,
+    /// It was home before it was fetched: a call before was cut off, or somebody else brought it.
+    was_home: bool,
     outcome: Returned,
     errors: Vec<String>,
     /// What is in the way stays in the way until somebody does something about it.
     blocked: bool,
 }
 
-impl Coming<'_> {
+impl<'a> Coming<'a> {
+    fn of(lent: &'a Lent) -> Self {
+        let outcome = returned(lent, true);
+        Self { lent, link: None, was_home: false, outcome, errors: Vec::new(), blocked: false }
+    }
+
     /// Finds the device, and moves it home if it is not there.
     fn fetch(&mut self, held: &Held, room: Option<&mut Room>, home: &mut Engine) -> kernel::Result<()> {
         let mut room = room;
         let mut refused: Option<kernel::Error> = None;
-        for _ in 0..TRIES {
+        for turn in 0..TRIES {
             match self.look(held, room.as_deref_mut(), home)? {
-                Whereabouts::Home(link) => return self.arrive(link, home),
+                Whereabouts::Home(link) => {
+                    self.was_home = turn == 0;
+                    return self.arrive(link, home);
+                }
                 Whereabouts::Lent(owner) => return self.is_away(format!("it is lent to {owner} by now")),
                 Whereabouts::Gone if self.is_hardware() => {
                     let what = format_args!("find {} in any namespace", self.lent.device.identity.name);
@@ -139,7 +152,7 @@ impl Coming<'_> {
                     let left = match room.as_deref_mut().filter(|room| room.path == path) {
                         Some(room) => self.leave(&link, room, home),
                         // A namespace that is gone a moment later is looked for again.
-                        None => Room::at(&path).map_or(Ok(()), |mut other| self.leave(&link, &mut other, home)),
+                        None => Room::at(&path)?.map_or(Ok(()), |mut other| self.leave(&link, &mut other, home)),
                     };
                     refused = left.err();
                 }
@@ -246,6 +259,30 @@ impl Coming<'_> {
         }
     }
 
+    /// Takes away addresses that came before their turn, since of several in one subnet the kernel gives the first its
+    /// route, and those that are not ready to be preferred by a route; and routes that prefer them.
+    fn reorder(&mut self, device: &Device, home: &mut Engine) {
+        let Some(index) = self.link.as_ref().filter(|_| self.was_home).map(|link| link.index) else { return };
+        let listed = home.socket(Side::Host).and_then(|socket| address::list(socket, Some(index)));
+        let there = match listed {
+            Ok(listed) => listed,
+            Err(error) => return self.errors.push(error.to_string()),
+        };
+        let found = |wanted: &Address| there.iter().find(|found| found.local == wanted.local);
+        let is_ready = |wanted: &&Address| found(wanted).is_some_and(|found| found.flags & flags::TENTATIVE == 0);
+        let mut early = Device { addresses: Vec::new(), rules: Vec::new(), neighbours: Vec::new(), ..device.clone() };
+        for is_ipv6 in [false, true] {
+            let wanted = device.addresses.iter().filter(|address| address.local.addr().is_ipv6() == is_ipv6);
+            let behind = wanted.skip_while(is_ready).filter(|address| found(address).is_some());
+            early.addresses.extend(behind.cloned());
+        }
+        let is_early = |source| early.addresses.iter().any(|address| address.local.addr() == source);
+        early.routes.retain(|route| route.src.is_some_and(is_early));
+        let mut plan = early.address_plan(Side::Host);
+        plan.extend(early.way_plan(Side::Host, &others(&early, home), &mut Vec::new()));
+        self.errors.extend(home.remove(&plan).iter().map(ToString::to_string));
+    }
+
     /// Makes a plan so, as far as that can be done.
     fn put_back(&mut self, plan: &Plan, home: &mut Engine) {
         self.errors.extend(home.converge(plan).iter().map(ToString::to_string));
@@ -284,6 +321,7 @@ fn lay_out(coming: &mut [Coming<'_>], since: u64, home: &mut Engine) {
     }
     there.retain(|(one, _)| one.lent.restores());
     for (one, device) in &mut there {
+        one.reorder(device, home);
         one.put_back(&device.address_plan(Side::Host), home);
     }
     for (one, device) in &mut there {

@@ -2,7 +2,8 @@
 //!
 //! One file for each owner, below a directory that only root reads. Its first line is the [`Entry`], written and synced
 //! before anything is changed; each further line is a [mark](Mark) of how far things are. A line without its newline was
-//! not finished: a file whose first line is not is one of a carry that had changed nothing yet. Whoever works on an entry
+//! not finished: a file whose first line is not is one of a carry that had changed nothing yet, a mark that is not says
+//! nothing and is cut off before the next. Whoever works on an entry
 //! holds the file's lock (`flock(2)`), so one that is locked is in somebody's hands, and one that is not and says nothing
 //! of an end was left by somebody who died.
 //!
@@ -111,6 +112,8 @@ impl Lent {
 enum Mark {
     /// Every device is where it was carried to, with what was to go along.
     Carried,
+    /// Somebody has begun to bring them home.
+    Returning,
     /// Every device is home; this could not be put back.
     Left(Vec<String>),
 }
@@ -128,9 +131,13 @@ pub struct Held {
     pub entry: Entry,
     /// It was carried out to its end.
     pub is_carried: bool,
+    /// Somebody has begun to bring the devices home.
+    pub is_returning: bool,
     /// What a return before could not put back.
     pub left: Vec<String>,
     file: File,
+    /// Where its finished lines end.
+    end: u64,
     path: PathBuf,
     pins: Pins,
 }
@@ -171,15 +178,16 @@ impl Journal {
             opened => opened.map_err(failed)?,
         };
         let pins = Pins::of(&self.dir, &path);
-        let mut held = Held { entry, is_carried: false, left: Vec::new(), file, path: path.clone(), pins };
+        let mut held = Held::of(entry, 0, file, path.clone(), pins);
         held.file.lock().map_err(failed)?;
         if !is_there(&held.file, &path) {
             // Whoever looked before it was locked took it for one that was never finished.
-            return self.begin(held.entry);
+            return self.begin(held.entry.clone());
         }
         let written = serde_json::to_vec(&held.entry).map_err(std::io::Error::from).and_then(|mut line| {
             line.push(b'\n');
             held.file.write_all(&line)?;
+            held.end = line.len() as u64;
             held.file.sync_all()?;
             File::open(&self.dir)?.sync_all()
         });
@@ -203,7 +211,7 @@ impl Journal {
                 return match self.held(file, path)? {
                     Looked::Held(held) if held.entry.owner != owner => Err(Error::Unreadable {
                         why: format!("it is of {}, not of {owner}", held.entry.owner),
-                        path: held.path,
+                        path: held.path.clone(),
                     }),
                     Looked::Held(held) => Ok(Some(*held)),
                     Looked::Busy(_) | Looked::Nothing => Ok(None),
@@ -249,20 +257,21 @@ impl Journal {
 
     /// What a locked file says.
     fn held(&self, mut file: File, path: PathBuf) -> Result<Looked> {
-        let (lines, _) = lines(&mut file, &path)?;
+        let (lines, end) = lines(&mut file, &path)?;
         let Some((first, marks)) = lines.split_first() else {
             fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))?;
             return Ok(Looked::Nothing);
         };
         let entry = parse(first, &path)?;
         let pins = Pins::of(&self.dir, &path);
-        let mut held = Held { entry, is_carried: false, left: Vec::new(), file, path, pins };
+        let mut held = Held::of(entry, end, file, path, pins);
         for mark in marks {
             match serde_json::from_str(mark) {
                 Ok(Mark::Carried) => held.is_carried = true,
+                Ok(Mark::Returning) => held.is_returning = true,
                 Ok(Mark::Left(left)) => held.left = left,
                 Err(error) => {
-                    return Err(Error::Unreadable { why: format!("mark {mark}: {error}"), path: held.path });
+                    return Err(Error::Unreadable { why: format!("mark {mark}: {error}"), path: held.path.clone() });
                 }
             }
         }
@@ -275,6 +284,10 @@ impl Journal {
 }
 
 impl Held {
+    const fn of(entry: Entry, end: u64, file: File, path: PathBuf, pins: Pins) -> Self {
+        Self { entry, is_carried: false, is_returning: false, left: Vec::new(), file, end, path, pins }
+    }
+
     /// Marks that every device is where it was carried to.
     ///
     /// # Errors
@@ -282,6 +295,18 @@ impl Held {
     pub fn carried(&mut self) -> Result<()> {
         self.mark(&Mark::Carried)?;
         self.is_carried = true;
+        Ok(())
+    }
+
+    /// Marks that the devices are on their way home, so that somebody goes on with it if this process does not.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn returning(&mut self) -> Result<()> {
+        if self.is_carried && !self.is_returning {
+            self.mark(&Mark::Returning)?;
+            self.is_returning = true;
+        }
         Ok(())
     }
 
@@ -321,12 +346,25 @@ impl Held {
     }
 
     fn mark(&mut self, mark: &Mark) -> Result<()> {
-        let write = |file: &mut File| {
-            let mut line = serde_json::to_vec(mark)?;
+        let written = serde_json::to_vec(mark).map_err(std::io::Error::from).and_then(|mut line| {
             line.push(b'\n');
-            file.write_all(&line)
-        };
-        write(&mut self.file).map_err(|error| failed("write", &self.path, &error))
+            // What was left unfinished, by this process or another, would make one line with what follows.
+            if self.file.metadata()?.len() != self.end {
+                self.file.set_len(self.end)?;
+            }
+            self.file.write_all(&line)?;
+            Ok(line.len() as u64)
+        });
+        self.end += written.map_err(|error| failed("write", &self.path, &error))?;
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    /// A process that another thread has just started has the file too, and with it the lock, until it becomes another
+    /// program: closing the file would not let go.
+    fn drop(&mut self) {
+        _ = self.file.unlock();
     }
 }
 
@@ -436,8 +474,8 @@ fn is_there(file: &File, path: &Path) -> bool {
     }
 }
 
-/// The finished lines of a file, and whether there is an unfinished one.
-fn lines(file: &mut File, path: &Path) -> Result<(Vec<String>, bool)> {
+/// The finished lines of a file, and where they end.
+fn lines(file: &mut File, path: &Path) -> Result<(Vec<String>, u64)> {
     let mut text = String::new();
     let unreadable = |why: String| Error::Unreadable { path: path.to_owned(), why };
     match file.take(LONGEST + 1).read_to_string(&mut text) {
@@ -447,7 +485,7 @@ fn lines(file: &mut File, path: &Path) -> Result<(Vec<String>, bool)> {
         Ok(_) => {}
     }
     let finished = text.rfind('\n').map_or(0, |end| end + 1);
-    Ok((text[..finished].lines().map(str::to_owned).collect(), finished < text.len()))
+    Ok((text[..finished].lines().map(str::to_owned).collect(), finished as u64))
 }
 
 fn parse(line: &str, path: &Path) -> Result<Entry> {

@@ -4,14 +4,15 @@
 //! with it when it goes. The mounts are below a directory that is a private mount of its own, so that they do not appear
 //! in the mount namespaces of containers, where they would keep others from letting go (`mount_namespaces(7)`).
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use kernel::netns::{self, Netns};
 use kernel::{Error, Result};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
-use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::mount::MountPropagationFlags;
 
 /// The pin of one entry of the journal.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Pins {
             }
             // Whoever released the last one may have taken the directory away.
             match File::create(&self.file) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 created => {
                     created.map_err(io)?;
                     return netns.pin(&self.file);
@@ -58,21 +59,37 @@ impl Pins {
 
     /// Lets go. There being nothing to let go of is success.
     pub(crate) fn release(&self) -> Result<()> {
-        let io = |error| Error::io(format_args!("remove {}", self.file.display()), &error);
         netns::unpin(&self.file)?;
         match fs::remove_file(&self.file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            outcome => outcome.map_err(io)?,
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(format_args!("remove {}", self.file.display()), &error))
+            }
+            // The one before may have been cut off here.
+            _ => self.release_dir(),
         }
-        // The last one takes the directory along, unless somebody is about to use it.
-        if let Ok(dir) = File::open(&self.dir)
-            && dir.try_lock().is_ok()
-            && fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_none())
-        {
-            _ = rustix::mount::unmount(&self.dir, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
-            _ = fs::remove_dir(&self.dir);
+    }
+
+    /// Takes the directory along with the last pin, unless somebody is about to use it.
+    fn release_dir(&self) -> Result<()> {
+        let io = |error| Error::io(format_args!("remove {}", self.dir.display()), &error);
+        let dir = match File::open(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(io)?,
+        };
+        match dir.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+            Ok(()) => {}
         }
-        Ok(())
+        if fs::read_dir(&self.dir).map_err(io)?.next().transpose().map_err(io)?.is_some() {
+            return Ok(());
+        }
+        netns::unpin(&self.dir)?;
+        match fs::remove_dir(&self.dir) {
+            // Of a file system that counts what others have mounted there.
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ResourceBusy) => Err(io(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the directory a private mount.

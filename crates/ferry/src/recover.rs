@@ -93,9 +93,9 @@ pub fn list(journal: &Journal) -> Result<Vec<Result<Listed>>> {
 fn standing(held: &Held) -> Result<Standing> {
     Ok(if held.entry.boot != boot()? {
         Standing::Rebooted
-    } else if !held.is_carried || !held.left.is_empty() {
+    } else if !held.is_carried || held.is_returning || !held.left.is_empty() {
         Standing::Interrupted
-    } else if held.entry.netns.is_some() && !is_at_path(&held.entry) {
+    } else if held.entry.netns.is_some() && !is_at_path(&held.entry)? {
         Standing::Orphaned
     } else {
         Standing::Lent
@@ -119,12 +119,16 @@ pub fn recover(journal: &Journal, dry_run: bool) -> Result<Vec<Recovered>> {
                 continue;
             }
         };
-        let standing = standing(&held)?;
-        if standing == Standing::Lent {
-            continue;
-        }
         let devices = held.entry.lent.iter().map(|lent| lent.device.identity.name.clone()).collect();
-        let (owner, why) = (held.entry.owner.clone(), standing.as_str());
+        let owner = held.entry.owner.clone();
+        let why = match standing(&held) {
+            Ok(Standing::Lent) => continue,
+            Ok(standing) => standing.as_str(),
+            Err(error) => {
+                recovered.push(Recovered { owner, devices, why: "unreadable", outcome: Some(Err(error)) });
+                continue;
+            }
+        };
         let outcome = (!dry_run).then(|| {
             let returned = bring_home(&mut held, None)?;
             held.end().map(|()| returned)

@@ -38,7 +38,15 @@ pub struct Steps {
     /// The run whose system calls fail.
     pub act: Invocation,
     /// What must clean up after it, however it ended. `None`: the next run of `act` does.
-    pub recover: Option<Invocation>,
+    pub recover: Option<Cure>,
+}
+
+/// What cleans up.
+pub enum Cure {
+    /// A command, whose status must be 0.
+    Command(Invocation),
+    /// A call, on a thread of its own inside the node.
+    Call(Box<dyn Fn() -> Result<()> + Send + Sync>),
 }
 
 /// Makes the commands for a node and its container, and what they need there.

@@ -2,9 +2,11 @@
 //!
 //! [`Node`] plays the host, [`Container`] its containers; [`Plugins`] runs CNI binaries from any directory in them;
 //! [`Snapshot`] holds everything a call may have changed; [`fault`] fails each system call of a run in turn;
-//! [`packets`] sends real traffic. Nothing here touches the machine's own network, and nothing outlives its owner:
-//! a node's holder reads a pipe and ends when the test does, however the test ended.
+//! [`packets`] sends real traffic; [`device`] is one with everything that the ferry carries. Nothing here touches the
+//! machine's own network, and nothing outlives its owner: a node's holder reads a pipe and ends when the test does,
+//! however the test ended.
 
+pub mod device;
 mod error;
 pub mod fault;
 mod netns;

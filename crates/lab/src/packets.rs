@@ -6,8 +6,10 @@
 use crate::error::{Error, Result};
 use crate::netns::Namespaces;
 use crate::process::Invocation;
+use std::ffi::CString;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -121,6 +123,43 @@ pub fn ping(from: &Namespaces, to: IpAddr) -> Result<()> {
     let to = to.to_string();
     // Three tries: the first may wait for neighbour resolution.
     Invocation::command(&["ping", family, "-n", "-q", "-c", "1", "-w", "3", &to]).run(from)?.success().map(drop)
+}
+
+/// A router advertisement out of the device `on` to all who listen: `prefix`/64 is on the link, and who hears it may give
+/// itself an address of it (RFC 4861, 4.2 and 4.6.2). The device needs a link-local address.
+///
+/// # Errors
+/// There is no such device, or the kernel sends nothing.
+pub fn advertise(from: &Namespaces, on: &str, prefix: Ipv6Addr) -> Result<()> {
+    let lifetimes = [0, 0, 0x0e, 0x10];
+    let header = [134, 0, 0, 0, 64, 0, 0x0e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0];
+    let option = [[3, 4, 64, 0xc0].as_slice(), &lifetimes, &lifetimes, &[0; 4], &prefix.octets()].concat();
+    let message = [header.as_slice(), &option].concat();
+    let device = CString::new(on).map_err(Error::during(on))?;
+    let send = || -> std::io::Result<()> {
+        // SAFETY: the name ends in NUL; the descriptor that is returned is owned by nobody else.
+        let (index, socket) = unsafe {
+            let index = libc::if_nametoindex(device.as_ptr());
+            let socket = libc::socket(libc::AF_INET6, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::IPPROTO_ICMPV6);
+            if index == 0 || socket < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            (index, UdpSocket::from_raw_fd(socket))
+        };
+        let hops: libc::c_int = 255;
+        let size = size_of_val(&hops) as libc::socklen_t;
+        // SAFETY: the option is one integer, which lives through the call.
+        let set = unsafe {
+            let option = libc::IPV6_MULTICAST_HOPS;
+            libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IPV6, option, (&raw const hops).cast(), size)
+        };
+        if set != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let all = SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 0, 0, index);
+        socket.send_to(&message, all).map(drop)
+    };
+    from.inside(send)?.map_err(Error::during(format!("advertise {prefix} on {on}")))
 }
 
 /// One protocol from `from` to `address` in `to`; returns the source seen there (for ICMP: `address` itself).

@@ -81,6 +81,12 @@ impl Snapshot {
         self
     }
 
+    /// Without the facts whose key `is_out` says yes to.
+    pub fn without(mut self, is_out: impl Fn(&str) -> bool) -> Snapshot {
+        self.facts.retain(|key, _| !is_out(key));
+        self
+    }
+
     /// The value of one fact.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.facts.get(key).map(String::as_str)

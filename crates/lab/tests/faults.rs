@@ -2,8 +2,10 @@
 //! run) must leave a clean state; what only asks changes nothing. A new plugin is one more row. The other subcommands
 //! of `netferry` have a table of their own, `crates/netferry/tests/faults.rs`.
 
-use lab::Plugins;
-use lab::fault::{Baseline, FaultCase, Point};
+use ferry::Journal;
+use ferry::recover::{self, Standing};
+use lab::fault::{Baseline, Cure, FaultCase, Point};
+use lab::{Attachment, Error, Invocation, Node, Plugins, Result, Verb, device};
 use serde_json::{Value, json};
 
 fn prove(cases: impl IntoIterator<Item = FaultCase>) {
@@ -18,7 +20,8 @@ fn prove(cases: impl IntoIterator<Item = FaultCase>) {
 fn table(name: &str, conf: &Value, baselines: &[Baseline]) {
     let ours = Plugins::ours().expect("netferry's plugins");
     let changes = baselines.iter().flat_map(|baseline| FaultCase::changes(name, &ours, conf, *baseline));
-    prove(changes.chain([FaultCase::garbage(name, &ours, conf)]).chain(FaultCase::questions(name, &ours, conf)));
+    let garbage = FaultCase::garbage(name, &ours, [conf; 3]);
+    prove(changes.chain([garbage]).chain(FaultCase::questions(name, &ours, conf, conf)));
 }
 
 const BOTH: &[Baseline] = &[Baseline::Warm, Baseline::Cold];
@@ -69,6 +72,107 @@ fn bridge_with_iptables() {
 fn ptp() {
     let conf = json!({"cniVersion": "1.1.0", "name": "n", "type": "ptp", "ipMasq": true, "ipam": dual_stack()});
     table("ptp", &conf, BOTH);
+}
+
+/// The journal of the rows of `host-device`.
+const JOURNAL: &str = "/run/lent";
+
+/// `device::whole` and two devices with less, which the rows of `host-device` lend.
+fn devices(node: &Node) -> Result<()> {
+    device::whole(node)?;
+    let less = "for n in 1 2; do
+            ip link add d$n type veth peer name p$n; ip link set p$n up; ip link set d$n up
+            ip address add 10.2.$n.1/24 dev d$n; ip address add fd02:$n::1/64 nodad dev d$n
+            ip route add 10.3.$n.0/24 via 10.2.$n.2
+        done";
+    node.run(["sh", "-ec", less]).map(drop)
+}
+
+/// The network that lends `device` with everything that it has.
+fn lending(device: &str, ipam: Value) -> Value {
+    json!({"cniVersion": "1.1.0", "name": "n", "type": "host-device", "device": device, "useInterfaceNetwork": true,
+        "allowUplink": true, "dataDir": JOURNAL, "ipam": ipam})
+}
+
+fn on_devices(cases: impl IntoIterator<Item = FaultCase>) -> impl Iterator<Item = FaultCase> {
+    cases.into_iter().map(|case| FaultCase { setup: devices, ..case })
+}
+
+#[test]
+fn host_device() {
+    let ours = Plugins::ours().expect("netferry's plugins");
+    prove(on_devices(FaultCase::changes("host-device", &ours, &lending("d0", dual_stack()), Baseline::Warm)));
+}
+
+#[test]
+fn host_device_collected() {
+    let ours = Plugins::ours().expect("netferry's plugins");
+    let confs = ["d2", "d0", "d1"].map(|device| lending(device, dual_stack()));
+    prove(on_devices([FaultCase::garbage("host-device", &ours, confs.each_ref())]));
+}
+
+#[test]
+fn host_device_asked() {
+    let ours = Plugins::ours().expect("netferry's plugins");
+    let [lent, free] = ["d0", "d1"].map(|device| lending(device, dual_stack()));
+    prove(on_devices(FaultCase::questions("host-device", &ours, &lent, &free)));
+}
+
+/// ADD, or DEL after it, and the container's namespace is gone before DEL is asked for (again).
+#[test]
+fn host_device_of_a_container_that_is_gone() {
+    let cases = [Verb::Add, Verb::Del].map(|verb| {
+        let steps = move |_: &Node, container: &lab::Container| {
+            let (ours, conf) = (Plugins::ours()?, lending("d0", dual_stack()));
+            let attachment = Attachment { netns: "/run/netns/gone".to_owned(), ..Attachment::new("fault", container) };
+            let call = |verb| ours.invocation(verb, &conf, &attachment);
+            let shell = |script: &str| Invocation::command(&["sh", "-ec", script]);
+            let begin = shell("touch /run/netns/gone; unshare --net=/run/netns/gone true");
+            let end = "umount -l /run/netns/gone; rm /run/netns/gone";
+            let prepare = match verb {
+                Verb::Add => vec![begin],
+                _ => vec![begin, call(Verb::Add), shell(end)],
+            };
+            let del = call(Verb::Del);
+            let script = format!("! test -e /run/netns/gone || {{ {end}; }}; exec {}", del.program.display());
+            let cure = Invocation { env: del.env, stdin: del.stdin, ..shell(&script) };
+            Ok(lab::fault::Steps { prepare, act: call(verb), recover: Some(Cure::Command(cure)) })
+        };
+        FaultCase::of(&format!("host-device {} of a container that is gone", verb.name()), Box::new(steps))
+    });
+    prove(on_devices(cases));
+}
+
+/// Nobody asks again: whoever looks after the node finds in the journal what was cut off.
+#[test]
+fn host_device_recovered() {
+    let cases = [Verb::Add, Verb::Del].map(|verb| {
+        let steps = move |_: &Node, container: &lab::Container| {
+            let (ours, conf) = (Plugins::ours()?, lending("d0", json!({})));
+            let attachment = Attachment::new("fault", container);
+            let call = |verb| ours.invocation(verb, &conf, &attachment);
+            let prepare = if verb == Verb::Del { vec![call(Verb::Add)] } else { Vec::new() };
+            Ok(lab::fault::Steps { prepare, act: call(verb), recover: Some(Cure::Call(Box::new(recovered))) })
+        };
+        FaultCase::of(&format!("host-device {}, recovered", verb.name()), Box::new(steps))
+    });
+    prove(on_devices(cases));
+}
+
+/// `netferry recover`; afterwards a device is lent by a call that was not cut off, or home.
+fn recovered() -> Result<()> {
+    let journal = Journal::at(JOURNAL);
+    for one in recover::recover(&journal, false).map_err(Error::during("recover"))? {
+        one.outcome.ok_or_else(|| Error::new("a dry run"))?.map_err(Error::during("recover"))?;
+    }
+    for one in recover::list(&journal).map_err(Error::during("list"))? {
+        let one = one.map_err(Error::during("list"))?;
+        if one.standing != Standing::Lent {
+            return Err(Error::new(format!("{} is {} still", one.entry.owner, one.standing.as_str())));
+        }
+        recover::release(&journal, &one.entry.owner, None).map_err(Error::during("release"))?;
+    }
+    Ok(())
 }
 
 #[test]

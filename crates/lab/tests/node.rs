@@ -1,6 +1,6 @@
 //! The lab proves itself: isolation, stability of snapshots, packets, teardown, and that faults are found.
 
-use lab::fault::{Baseline, FaultCase, Steps};
+use lab::fault::{Baseline, Cure, FaultCase, Steps};
 use lab::packets::{self, Protocol};
 use lab::{Attachment, Invocation, Node, Plugins, Snapshot};
 use serde_json::json;
@@ -133,7 +133,8 @@ fn shell(name: &str, baseline: Baseline, act: &'static str, recover: &'static st
         setup: |_| Ok(()),
         steps: Box::new(move |_, _| {
             let act = Invocation::command(&["sh", "-ec", act]);
-            Ok(Steps { prepare: Vec::new(), act, recover: Some(Invocation::command(&["sh", "-c", recover])) })
+            let cure = Cure::Command(Invocation::command(&["sh", "-c", recover]));
+            Ok(Steps { prepare: Vec::new(), act, recover: Some(cure) })
         }),
     }
 }

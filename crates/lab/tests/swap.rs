@@ -1,7 +1,9 @@
 //! netferry replaces the Go plugins in place, in both directions: what one adds, the other checks and deletes.
 //! Each row runs with every combination of adder and deleter, and must end in the state it began with.
 
-use lab::{Attachment, Container, Error, Namespaces, Node, Plugins, Result, Snapshot, packets, report, settle};
+use lab::{
+    Attachment, Container, Error, Namespaces, Node, Plugins, Result, Snapshot, Verb, device, packets, report, settle,
+};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -203,5 +205,117 @@ fn vanished(row: &Row, adder: &Plugins, deleter: &Plugins) -> Result<()> {
     drop(stage.container);
     deleter.del(&stage.node, &row.conf, &attachment)?;
     let left = settle(|| stage.node.snapshot(), |now| clean.diff(now))?;
+    left.map_or(Ok(()), |left| Err(Error::new(format!("left behind:\n{left}"))))
+}
+
+/// The network of `host-device`, of `device::whole`; with IPAM the container gets an address beside those of the device.
+fn lending(more: Value) -> Value {
+    let mut all = json!({"device": "d0", "allowUplink": true, "dataDir": JOURNAL});
+    all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    conf("host-device", all)
+}
+
+const JOURNAL: &str = "/run/lent";
+
+fn lendings() -> [(&'static str, Value); 3] {
+    let ipam =
+        json!({"type": "host-local", "subnet": "10.30.0.0/24", "routes": [{"dst": "10.33.0.0/16", "gw": "10.30.0.1"}]});
+    [
+        ("a bare device", lending(json!({}))),
+        ("a device with addresses", lending(json!({"ipam": ipam}))),
+        ("a device with its network and addresses", lending(json!({"useInterfaceNetwork": true, "ipam": ipam}))),
+    ]
+}
+
+/// A node with `device::whole`, whose journal and address store have been used.
+fn lender(conf: &Value) -> Result<(Node, Container, Snapshot)> {
+    let node = Node::new()?;
+    device::whole(&node)?;
+    let (container, ours) = (node.container("swap")?, Plugins::ours()?);
+    let attachment = Attachment::new("swap", &container);
+    ours.add(&node, conf, &attachment)?;
+    ours.del(&node, conf, &attachment)?;
+    let clean = node.snapshot()?;
+    Ok((node, container, clean))
+}
+
+/// The node is as it was, but for what `host-local` remembers of an address that Go has released.
+fn is_as_before(node: &Node, clean: &Snapshot) -> Result<()> {
+    let without_memory = |snapshot: Snapshot| snapshot.without(|key| key.contains("/.netferry/"));
+    let clean = without_memory(clean.clone());
+    let left = settle(|| node.snapshot().map(without_memory), |now| clean.diff(now))?;
+    left.map_or(Ok(()), |left| Err(Error::new(format!("left behind:\n{left}"))))
+}
+
+/// Go's plugin knows a device by its alias, and brings it home bare and down; whoever looks after the node with netferry
+/// finds in the journal what is missing: by DEL, by GC, or once the container is gone.
+#[test]
+fn go_brings_home_what_netferry_lent() {
+    let (go, ours) = implementations();
+    for (name, conf) in lendings() {
+        for finish in [Verb::Del, Verb::Gc, Verb::Status] {
+            let outcome = go_brings_home(&conf, &go, &ours, finish);
+            report::count("swap", 1, name);
+            outcome.unwrap_or_else(|error| panic!("{name}, {finish:?}: {error}"));
+        }
+    }
+}
+
+fn go_brings_home(conf: &Value, go: &Plugins, ours: &Plugins, finish: Verb) -> Result<()> {
+    let (node, container, clean) = lender(conf)?;
+    let attachment = Attachment::new("swap", &container);
+    let result = ours.add(&node, conf, &attachment)?;
+    // It knows one table and no metric.
+    if conf.get("useInterfaceNetwork").is_none() {
+        go.check(&node, conf, &result, &attachment)?;
+    }
+    go.del(&node, conf, &attachment)?;
+    let home = node.run(["ip", "-brief", "link", "show", "d0"])?.stdout;
+    if !home.contains("DOWN") {
+        return Err(Error::new(format!("not as Go leaves it: {home}")));
+    }
+    let mut asked = conf.clone();
+    asked["cniVersion"] = json!("1.1.0");
+    match finish {
+        Verb::Gc => asked["cni.dev/valid-attachments"] = json!([]),
+        // Whatever is asked, somebody recovers.
+        Verb::Status => {
+            drop(container);
+            let journal = ferry::Journal::at(JOURNAL);
+            let recovered = node.namespaces().inside(|| ferry::recover::recover(&journal, false))?;
+            let recovered = recovered.map_err(Error::during("recover"))?;
+            let why: Vec<&str> = recovered.iter().map(|one| one.why).collect();
+            assert_eq!(why, ["orphaned"]);
+        }
+        _ => {}
+    }
+    ours.call(&node, finish, &asked, &attachment)?.success()?;
+    is_as_before(&node, &clean)
+}
+
+/// What Go lent comes home under its name, bare and down, as Go would have brought it.
+#[test]
+fn netferry_brings_home_what_go_lent() {
+    let (go, ours) = implementations();
+    for (name, conf) in lendings() {
+        let outcome = ours_brings_home(&conf, &go, &ours);
+        report::count("swap", 1, name);
+        outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+fn ours_brings_home(conf: &Value, go: &Plugins, ours: &Plugins) -> Result<()> {
+    let (node, container, _) = lender(conf)?;
+    let attachment = Attachment::new("swap", &container);
+    go.add(&node, conf, &attachment)?;
+    go.del(&node, conf, &attachment)?;
+    // The alias is a note to itself, which it leaves.
+    let state = || Ok(snapshot(&node, &container)?.without(|key| key == "link d0 ifalias"));
+    let clean = state()?;
+    let result = go.add(&node, conf, &attachment)?;
+    ours.check(&node, conf, &result, &attachment)?;
+    ours.del(&node, conf, &attachment)?;
+    ours.del(&node, conf, &attachment)?;
+    let left = settle(state, |now| clean.diff(now))?;
     left.map_or(Ok(()), |left| Err(Error::new(format!("left behind:\n{left}"))))
 }

@@ -16,13 +16,15 @@ const SECTIONS: [&str; 4] = ["ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh
 const COARSE: [&str; 3] = ["base_reachable_time", "retrans_time", "unres_qlen"];
 /// What a router advertises.
 const ADVERTISED: [&str; 4] = ["hop_limit", "mtu", "retrans_time_ms", "base_reachable_time_ms"];
+/// `EPERM` and `EACCES` of `errno(3)`.
+const REFUSED: [i32; 2] = [1, 13];
 /// First, because setting it sets `addr_gen_mode` too.
 const SECRET: &str = "stable_secret";
 
 /// Reads the sysctls of `link` in the calling thread's namespace.
 ///
 /// # Errors
-/// The directory of a device that is there cannot be read.
+/// The directory of a device that is there, or one of its settings, may not be read.
 pub(super) fn read(link: &Link) -> Result<Vec<Sysctl>> {
     let mut read = Vec::new();
     let learns = accepts_advertisements(&link.name);
@@ -35,8 +37,12 @@ pub(super) fn read(link: &Link) -> Result<Vec<Sysctl>> {
             if is_learnt || key == "mc_forwarding" || section.ends_with("neigh") && COARSE.contains(&key.as_str()) {
                 continue;
             }
-            // A secret that is not set, or a device without the protocol, cannot be read.
-            let Ok(value) = sysctl::get(&format!("net/{section}/{}/{key}", link.name)) else { continue };
+            let value = match sysctl::get(&format!("net/{section}/{}/{key}", link.name)) {
+                Ok(value) => value,
+                Err(error) if REFUSED.contains(&error.errno) => return Err(error),
+                // A secret that is not set, or a device without the protocol, cannot be read.
+                Err(_) => continue,
+            };
             let usual = match key.as_str() {
                 "mtu" => Some(link.mtu.to_string()),
                 _ => sysctl::get(&format!("net/{section}/{model}/{key}")).ok(),
@@ -60,7 +66,10 @@ fn model(section: &str) -> &'static str {
 fn keys(section: &str, name: &str) -> Result<Vec<String>> {
     let path = format!("/proc/sys/net/{section}/{name}");
     match fs::read_dir(&path) {
-        Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
+        Ok(entries) => {
+            let names = entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+            names.collect::<std::io::Result<_>>().map_err(|error| Error::io(format_args!("list {path}"), &error))
+        }
         // No such protocol on this device, or on this machine.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Error::io(format_args!("list {path}"), &error)),

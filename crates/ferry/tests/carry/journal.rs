@@ -6,12 +6,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use ferry::recover::{self, Standing};
 use ferry::{Error, Journal};
 
-use super::whole::{DEVICE, similar};
+use lab::device::WHOLE;
+
+use super::whole::similar;
 use super::{Ferry, snapshot};
 
 #[test]
 fn what_is_lent_is_listed_and_lent_once() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         ferry.carry(&[("d0", "net1")]).unwrap();
         let listed = recover::list(&ferry.journal).unwrap();
         let [Ok(one)] = listed.as_slice() else { panic!("{listed:?}") };
@@ -30,7 +32,7 @@ fn what_is_lent_is_listed_and_lent_once() {
 
 #[test]
 fn an_entry_that_is_in_hand_is_left_alone() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         let held = ferry.journal.open("test").unwrap().unwrap();
@@ -45,7 +47,7 @@ fn an_entry_that_is_in_hand_is_left_alone() {
 
 #[test]
 fn what_was_never_finished_had_changed_nothing() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         let file = ferry.dir.join("lent/test.json");
@@ -69,7 +71,7 @@ fn what_was_never_finished_had_changed_nothing() {
 
 #[test]
 fn what_cannot_be_read_stays_and_is_named() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         ferry.carry(&[("d0", "net1")]).unwrap();
         let file = ferry.dir.join("lent/test.json");
         let whole = fs::read_to_string(&file).unwrap();
@@ -112,7 +114,7 @@ fn what_cannot_be_read_stays_and_is_named() {
 
 #[test]
 fn nothing_outlives_the_uptime() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         let file = ferry.dir.join("lent/test.json");
@@ -130,7 +132,7 @@ fn nothing_outlives_the_uptime() {
 /// A journal where none can be: nothing is changed without one.
 #[test]
 fn without_a_journal_nothing_is_carried() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         fs::write(ferry.dir.join("file"), "").unwrap();
         let error = ferry.prepare(&[("d0", "net1")]).carry(&Journal::at(ferry.dir.join("file/lent"))).err().unwrap();

@@ -8,13 +8,14 @@ use std::process::{Child, Command};
 
 use ferry::{Error, Order, carry, recover};
 use kernel::netns::Netns;
+use lab::device::WHOLE;
 
-use super::whole::{DEVICE, similar};
-use super::{Ferry, sh, snapshot, wanted};
+use super::whole::similar;
+use super::{Ferry, assert_says, sh, snapshot, wanted};
 
 /// Provokes an outcome by `meanwhile`, run in the target between the look and the move of `d0` as `name`.
 fn fails(name: &'static str, meanwhile: &'static str, error: &'static str) {
-    Ferry::run(DEVICE, move |ferry| {
+    Ferry::run(WHOLE, move |ferry| {
         let before = snapshot();
         let prepared = ferry.prepare(&[("d0", name)]);
         ferry.away(meanwhile);
@@ -61,7 +62,7 @@ fn an_alternative_name_is_taken() {
 /// The index that was meant for it is taken.
 #[test]
 fn the_index_is_taken() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let index = sh("cat /sys/class/net/d0/ifindex 2> /dev/null || ip -o link show d0 | cut -d: -f1");
         let before = snapshot();
         let prepared = ferry.prepare(&[("d0", "net1")]);
@@ -91,7 +92,7 @@ fn ipv6_is_disabled_meanwhile() {
 
 /// Carries `d0`, lets `meanwhile` happen in the target, and brings it home: as it was.
 fn comes_home(meanwhile: &'static str) {
-    Ferry::run(DEVICE, move |ferry| {
+    Ferry::run(WHOLE, move |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         ferry.away(meanwhile);
@@ -125,10 +126,11 @@ fn it_was_set_down_inside() {
     comes_home("ip link set net1 down");
 }
 
-/// K4, K5: nothing has the index or the name that it had, and it moved on.
+/// K4, K5: nothing has the index or the name that it had, and it moved on. Its hardware address tells it from devices of
+/// other nodes on this machine, which may be called the same.
 #[test]
 fn it_was_carried_on_inside() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         // A namespace of a process in the container, which lives as long as this does.
@@ -144,7 +146,7 @@ fn it_was_carried_on_inside() {
 /// The container is gone, and the namespace with it but for the pin.
 #[test]
 fn its_container_is_gone() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         let holder = Holder::new();
         ferry.carry_to(&holder.path(), &[("d0", "net1")], true).unwrap();
@@ -162,7 +164,7 @@ fn its_container_is_gone() {
 /// Without a pin a virtual device goes with its container, and that is an end of it.
 #[test]
 fn nothing_kept_it() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let holder = Holder::new();
         ferry.carry_to(&holder.path(), &[("d0", "net1")], false).unwrap();
         drop(holder);
@@ -176,9 +178,37 @@ fn nothing_kept_it() {
     });
 }
 
+/// Another node on this machine has lent a device of the same name, alternative names and index.
+#[test]
+fn a_device_of_another_node_is_not_taken() {
+    Ferry::run(WHOLE, |ferry| {
+        ferry.carry(&[("d0", "net1")]).unwrap();
+        let index = ferry.away("ip -o link show net1 | cut -d: -f1");
+        let decoy = format!(
+            "ip link add d0 index {} type veth peer name p0; ip link set d0 alias d0
+            ip link property add dev d0 altname enp-d0; ip link property add dev d0 altname a-much-longer-name-than-fits
+            exec sleep 600",
+            index.trim()
+        );
+        let mut other = std::process::Command::new("unshare").args(["-n", "sh", "-ec", &decoy]).spawn().unwrap();
+        let there = format!("nsenter --net=/proc/{}/ns/net ip -d link show d0", other.id());
+        sh(&format!(
+            "for turn in $(seq 300); do {there} 2> /dev/null | grep -q a-much && exit; sleep 0.01; done; exit 1"
+        ));
+        ferry.away("ip link delete net1");
+        let returned = ferry.bring_home();
+        let left = sh(&there);
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(!returned.as_ref().unwrap()[0].is_home, "{returned:?}");
+        assert_says(&left, &["alias d0", "altname enp-d0"]);
+        ferry.assert_nothing_is_lent();
+    });
+}
+
 #[test]
 fn a_name_that_is_taken_at_home_is_not_taken_back() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         sh("ip link add d0 type bridge");
@@ -198,7 +228,7 @@ fn a_name_that_is_taken_at_home_is_not_taken_back() {
 /// What cannot be put back is said once as an error; whoever asks again is told, and is rid of it.
 #[test]
 fn what_cannot_be_put_back_is_given_up_the_second_time() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         ferry.carry(&[("d0", "net1")]).unwrap();
         sh("ip route add 10.20.0.0/16 dev lo scope link");
         let error = ferry.bring_home().unwrap_err();
@@ -213,7 +243,7 @@ fn what_cannot_be_put_back_is_given_up_the_second_time() {
 /// Go's plugin knows the device by its alias, and takes it home bare.
 #[test]
 fn another_program_brought_it_home() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         let home = format!(
@@ -231,7 +261,7 @@ fn another_program_brought_it_home() {
 /// K9: the target is home.
 #[test]
 fn the_target_is_home() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         let error =
             ferry.carry_to(std::path::Path::new("/proc/thread-self/ns/net"), &[("d0", "net1")], false).unwrap_err();
@@ -243,7 +273,7 @@ fn the_target_is_home() {
 /// Another program brought it home and it was lent again: who had it first has no claim to it any more.
 #[test]
 fn who_had_it_before_does_not_take_it_from_who_has_it_now() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         ferry.carry(&[("d0", "net1")]).unwrap();
         ferry.away("ip link set net1 alias d0");
         let home = format!("/proc/{}/fd/{}", std::process::id(), ferry.home.as_fd().as_raw_fd());
@@ -269,7 +299,7 @@ fn who_had_it_before_does_not_take_it_from_who_has_it_now() {
 /// Two carry one device at the same time: one of them has it, and the other leaves it there.
 #[test]
 fn two_carry_one_device() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         let prepared = ferry.prepare(&[("d0", "net1")]);
         let holder = Holder::new();
@@ -318,7 +348,7 @@ impl Drop for Holder {
 #[test]
 fn the_reverse_path_filter_is_the_one_of_home() {
     for (all, own, usual) in [(0, 0, 1), (1, 0, 2), (0, 2, 1), (1, 2, 0)] {
-        Ferry::run(DEVICE, move |ferry| {
+        Ferry::run(WHOLE, move |ferry| {
             sh(&format!("cd /proc/sys/net/ipv4/conf; echo {all} > all/rp_filter; echo {own} > d0/rp_filter"));
             ferry
                 .away(&format!("cd /proc/sys/net/ipv4/conf; echo 0 > all/rp_filter; echo {usual} > default/rp_filter"));
@@ -334,7 +364,7 @@ fn the_reverse_path_filter_is_the_one_of_home() {
 /// A namespace that nothing but a mount keeps, which no process is in.
 #[test]
 fn it_was_carried_on_to_a_mounted_namespace() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         let hidden = ferry.dir.join("hidden");
@@ -352,7 +382,7 @@ fn it_was_carried_on_to_a_mounted_namespace() {
 /// After Go's DEL the owner asks again: what is home is put right first.
 #[test]
 fn an_owner_whose_device_is_home_may_have_it_again() {
-    Ferry::run(DEVICE, |ferry| {
+    Ferry::run(WHOLE, |ferry| {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         let error = ferry.carry(&[("d0", "net1")]).unwrap_err();

@@ -1,7 +1,7 @@
 //! The rows of one plugin: what changes something (ADD, DEL, GC) and must be cured, what changes nothing (CHECK, STATUS,
 //! PLAN) and needs no cure.
 
-use super::{Baseline, FaultCase, MakeSteps, Steps};
+use super::{Baseline, Cure, FaultCase, MakeSteps, Steps};
 use crate::error::{Error, Result};
 use crate::node::{Container, Node};
 use crate::plugin::{Attachment, Plugins, Verb};
@@ -18,44 +18,45 @@ impl FaultCase {
                 let attachment = Attachment::new("fault", container);
                 let call = |verb| plugins.invocation(verb, &conf, &attachment);
                 let prepare = if verb == Verb::Del { vec![call(Verb::Add)] } else { Vec::new() };
-                Ok(Steps { prepare, act: call(verb), recover: Some(call(Verb::Del)) })
+                Ok(Steps { prepare, act: call(verb), recover: Some(Cure::Command(call(Verb::Del))) })
             };
             let case = FaultCase::verb(name, verb, baseline, Box::new(steps));
             FaultCase { undoes: verb == Verb::Add, ..case }
         })
     }
 
-    /// GC of a plugin, with two stale attachments and a valid one, which stays as it is; recovered by the next GC.
-    pub fn garbage(name: &str, plugins: &Plugins, conf: &Value) -> FaultCase {
-        let (plugins, conf) = (plugins.clone(), conf.clone());
+    /// GC of a plugin, with a valid attachment, which stays as it is, and two stale ones, each with a configuration of its
+    /// own; recovered by the next GC.
+    pub fn garbage(name: &str, plugins: &Plugins, confs: [&Value; 3]) -> FaultCase {
+        let (plugins, confs) = (plugins.clone(), confs.map(Value::clone));
         let steps = move |node: &Node, container: &Container| {
             let [valid, one, two] = [("valid", "eth0"), ("stale1", "eth1"), ("stale2", "eth2")].map(|(id, ifname)| {
                 let attachment = Attachment::new(id, container);
                 Attachment { ifname: ifname.to_owned(), ..attachment }
             });
-            plugins.add(node, &conf, &valid)?;
-            let mut collect = conf.clone();
+            plugins.add(node, &confs[0], &valid)?;
+            let mut collect = confs[0].clone();
             collect["cni.dev/valid-attachments"] = json!([{"containerID": "valid", "ifname": "eth0"}]);
-            let prepare = [&one, &two].map(|stale| plugins.invocation(Verb::Add, &conf, stale)).to_vec();
+            let stale = [(&confs[1], &one), (&confs[2], &two)];
+            let prepare = stale.map(|(conf, stale)| plugins.invocation(Verb::Add, conf, stale)).to_vec();
             Ok(Steps { prepare, act: plugins.invocation(Verb::Gc, &collect, &valid), recover: None })
         };
         FaultCase::verb(name, Verb::Gc, Baseline::Warm, Box::new(steps))
     }
 
-    /// CHECK of a plugin's attachment, its STATUS, and PLAN of another attachment.
-    pub fn questions(name: &str, plugins: &Plugins, conf: &Value) -> [FaultCase; 3] {
+    /// CHECK of a plugin's attachment; STATUS and PLAN of another attachment, with a configuration of its own.
+    pub fn questions(name: &str, plugins: &Plugins, conf: &Value, another: &Value) -> [FaultCase; 3] {
         [Verb::Check, Verb::Status, Verb::Plan].map(|verb| {
-            let (plugins, conf) = (plugins.clone(), conf.clone());
+            let (plugins, conf, another) = (plugins.clone(), conf.clone(), another.clone());
             let steps = move |node: &Node, container: &Container| {
                 let mut attachment = Attachment::new("fault", container);
                 let result = plugins.add(node, &conf, &attachment)?;
-                let mut conf = conf.clone();
+                let mut asked = if verb == Verb::Check { conf.clone() } else { another.clone() };
                 match verb {
-                    Verb::Check => conf["prevResult"] = result,
-                    Verb::Plan => "another".clone_into(&mut attachment.ifname),
-                    _ => {}
+                    Verb::Check => asked["prevResult"] = result,
+                    _ => "another".clone_into(&mut attachment.ifname),
                 }
-                Ok(Steps { prepare: Vec::new(), act: plugins.invocation(verb, &conf, &attachment), recover: None })
+                Ok(Steps { prepare: Vec::new(), act: plugins.invocation(verb, &asked, &attachment), recover: None })
             };
             FaultCase::verb(name, verb, Baseline::Unchanged, Box::new(steps))
         })
@@ -73,6 +74,12 @@ impl FaultCase {
         let (name, steps) = ("netferry run".to_owned(), Box::new(steps));
         let baseline = Baseline::Warm;
         FaultCase { name, baseline, only: |_| true, undoes: false, answers: exit_code, setup: |_| Ok(()), steps }
+    }
+
+    /// A run and its cure that are like no other row's, on a warm node.
+    pub fn of(name: &str, steps: MakeSteps) -> FaultCase {
+        let (name, baseline) = (name.to_owned(), Baseline::Warm);
+        FaultCase { name, baseline, only: |_| true, undoes: false, answers: one_document, setup: |_| Ok(()), steps }
     }
 
     fn verb(name: &str, verb: Verb, baseline: Baseline, steps: MakeSteps) -> FaultCase {

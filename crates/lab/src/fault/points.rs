@@ -36,7 +36,7 @@ impl Point {
 /// The calls that are counted, as `-e trace=` wants them. `?`: not every architecture has all.
 pub(super) const TRACED: &str = "sendto,sendmsg,recvfrom,recvmsg,socket,setns,unshare,?open,openat,?mkdir,mkdirat,?link,\
     linkat,?rename,?renameat,renameat2,?symlink,symlinkat,?unlink,unlinkat,?rmdir,read,write,writev,pwrite64,flock,\
-    ftruncate,fsync,getdents64,?fork,?vfork,clone,clone3,execve,mount";
+    ftruncate,fsync,getdents64,?fork,?vfork,clone,clone3,execve,mount,umount2";
 
 /// The points of a trace written by `strace -f -yy -e trace=TRACED`.
 pub(super) fn parse(trace: &str) -> Vec<Point> {
@@ -84,7 +84,7 @@ fn plausible(syscall: &str, arguments: &str, nth: u32) -> &'static [&'static str
         "open" | "openat" if arguments.contains("O_CREAT") => &["ENOSPC", "EACCES"],
         "open" | "openat" => &["EACCES"],
         "socket" => &["EMFILE"],
-        "setns" | "unshare" | "mount" => &["EPERM"],
+        "setns" | "unshare" | "mount" | "umount2" => &["EPERM"],
         "mkdir" | "mkdirat" | "link" | "linkat" | "rename" | "renameat" | "renameat2" | "symlink" | "symlinkat" => {
             &["ENOSPC"]
         }

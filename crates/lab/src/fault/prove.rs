@@ -4,10 +4,10 @@
 //! workers than processors, each with a node of its own, taking points from one queue.
 
 use super::points::{self, Point};
-use super::{Baseline, Fault, FaultCase, Steps};
+use super::{Baseline, Cure, Fault, FaultCase, Steps};
 use crate::error::{Error, Result};
 use crate::node::{Container, Node};
-use crate::process::{Output, memory, text};
+use crate::process::{Invocation, Output, memory, text};
 use crate::snapshot::{Snapshot, settle};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -247,8 +247,12 @@ impl Bench {
     }
 
     fn recover(&self) -> Result<()> {
-        let cure = self.steps.recover.as_ref().unwrap_or(&self.steps.act);
-        cure.run(self.node.namespaces())?.success().map(drop)
+        let command = |command: &Invocation| command.run(self.node.namespaces())?.success().map(drop);
+        match &self.steps.recover {
+            Some(Cure::Command(cure)) => command(cure),
+            Some(Cure::Call(cure)) => self.node.namespaces().inside(cure)?,
+            None => command(&self.steps.act),
+        }
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

@@ -1,9 +1,10 @@
-//! Sysctls under /proc/sys/net and the files below directories. Runs on a thread inside the namespaces.
+//! Sysctls under /proc/sys/net, and the files below directories with what is mounted there. Runs on a thread inside the namespaces.
 //!
 //! A file's value is its mode and contents. Left out: /run/netns (the lab's own), and the contents of files whose
 //! purpose is to remember the last call (host-local's `last_reserved_ip.N`, our index beside its files).
 
 use super::Snapshot;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -23,6 +24,20 @@ pub(super) fn read(trees: &[&Path], snapshot: &mut Snapshot) {
     }
     for tree in trees {
         files(tree, snapshot);
+        mounts(tree, snapshot);
+    }
+}
+
+/// How often something is mounted on what is below a directory; a pin that nobody can unlink any more is seen only here.
+fn mounts(tree: &Path, snapshot: &mut Snapshot) {
+    let table = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
+    let mut times = BTreeMap::<&Path, u32>::new();
+    for point in points.filter(|point| point.starts_with(tree) && !point.starts_with("/run/netns")) {
+        *times.entry(point).or_default() += 1;
+    }
+    for (point, times) in times {
+        snapshot.insert(format!("mount {}", point.display()), times.to_string());
     }
 }
 

@@ -6,6 +6,7 @@
 use cni::{AddResult, Error, IpConfig, Route};
 use ferry::Device;
 use ferry::route::Route as Carried;
+use kernel::netlink::address::{Address, scope};
 use kernel::netlink::route::{kind, table};
 
 use super::config::ConflictPolicy;
@@ -52,11 +53,11 @@ pub fn merge(along: &mut Device, given: &mut AddResult, policy: ConflictPolicy) 
             given.routes.retain(|route| !along.routes.iter().any(|own| is_other_way(own, route, &all)));
         }
         ConflictPolicy::Ipam => {
-            // In its place, since routes of the device may need an address there.
-            for own in &mut along.addresses {
-                if let Some(ip) = given.ips.iter().find(|ip| ip.address.addr() == own.local.addr()) {
-                    own.local = ip.address;
-                    own.broadcast = own.broadcast.and(layer3::container_address(ip, Detection::Off).broadcast);
+            // In place: routes of the device may need what the address makes reachable.
+            for ip in &given.ips {
+                let is_it = |own: &&mut Address| own.local.addr() == ip.address.addr() && own.local != ip.address;
+                for own in along.addresses.iter_mut().filter(is_it) {
+                    *own = layer3::container_address(ip, Detection::Off);
                 }
             }
             along.routes.retain(|own| !given.routes.iter().any(|route| is_other_way(own, route, given)));
@@ -65,6 +66,10 @@ pub fn merge(along: &mut Device, given: &mut AddResult, policy: ConflictPolicy) 
     }
     let all = given.clone();
     given.ips.retain(|ip| along.addresses.iter().all(|own| own.local != ip.address));
+    if given.ips.len() < all.ips.len() {
+        // What has gone may have had the gateway.
+        given.routes.iter_mut().for_each(|route| route.gw = gateway(route, &all));
+    }
     given.routes.retain(|route| !along.routes.iter().any(|own| is_same_way(own, route, &all)));
     Ok(())
 }
@@ -109,7 +114,8 @@ fn is_same_place(own: &Carried, route: &Route) -> bool {
 }
 
 fn gateway(route: &Route, given: &AddResult) -> Option<std::net::IpAddr> {
-    route.gw.or_else(|| layer3::first_gateway(given, route.dst.addr()))
+    let is_beyond = route.scope.unwrap_or(scope::UNIVERSE) == scope::UNIVERSE;
+    route.gw.or_else(|| layer3::first_gateway(given, route.dst.addr()).filter(|_| is_beyond))
 }
 
 fn is_same_way(own: &Carried, route: &Route, given: &AddResult) -> bool {
