@@ -179,7 +179,10 @@ impl Journal {
         };
         let pins = Pins::of(&self.dir, &path);
         let mut held = Held::of(entry, 0, file, path.clone(), pins);
-        held.file.lock().map_err(failed)?;
+        if let Err(error) = held.file.lock() {
+            _ = fs::remove_file(&path);
+            return Err(failed(error));
+        }
         if !is_there(&held.file, &path) {
             // Whoever looked before it was locked took it for one that was never finished.
             return self.begin(held.entry.clone());

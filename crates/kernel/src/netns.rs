@@ -158,7 +158,7 @@ pub fn unpin(path: &Path) -> Result<()> {
     use rustix::mount::UnmountFlags;
     match rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
-        Err(errno) => Err(sys(format_args!("let go of the network namespace at {}", path.display()))(errno)),
+        Err(errno) => Err(sys(format_args!("let go of what is mounted at {}", path.display()))(errno)),
     }
 }
 

@@ -7,6 +7,7 @@ use ferry::recover::{self, Standing};
 use lab::fault::{Baseline, Cure, FaultCase, Point};
 use lab::{Attachment, Error, Invocation, Node, Plugins, Result, Verb, device};
 use serde_json::{Value, json};
+use std::path::Path;
 
 fn prove(cases: impl IntoIterator<Item = FaultCase>) {
     let mut complaints = Vec::new();
@@ -98,24 +99,38 @@ fn on_devices(cases: impl IntoIterator<Item = FaultCase>) -> impl Iterator<Item 
     cases.into_iter().map(|case| FaultCase { setup: devices, ..case })
 }
 
+/// The same without the sysctls that are read, of which the row `host_device` fails one in sixteen.
+fn on_devices_known(cases: impl IntoIterator<Item = FaultCase>) -> impl Iterator<Item = FaultCase> {
+    on_devices(cases).map(|case| FaultCase { only: |point| !point.reads_a_sysctl(), ..case })
+}
+
 #[test]
 fn host_device() {
     let ours = Plugins::ours().expect("netferry's plugins");
-    prove(on_devices(FaultCase::changes("host-device", &ours, &lending("d0", dual_stack()), Baseline::Warm)));
+    let cases = on_devices(FaultCase::changes("host-device", &ours, &lending("d0", dual_stack()), Baseline::Warm));
+    prove(cases.map(|case| FaultCase { only: |point| !point.reads_a_sysctl() || point.nth % 16 == 0, ..case }));
+}
+
+/// The namespace is at its path alone: if that cannot be opened, the device is not believed to be gone.
+#[test]
+fn host_device_without_a_pin() {
+    let (ours, mut conf) = (Plugins::ours().expect("netferry's plugins"), lending("d0", dual_stack()));
+    conf["pin"] = json!(false);
+    prove(on_devices_known(FaultCase::changes("host-device without a pin", &ours, &conf, Baseline::Warm)));
 }
 
 #[test]
 fn host_device_collected() {
     let ours = Plugins::ours().expect("netferry's plugins");
     let confs = ["d2", "d0", "d1"].map(|device| lending(device, dual_stack()));
-    prove(on_devices([FaultCase::garbage("host-device", &ours, confs.each_ref())]));
+    prove(on_devices_known([FaultCase::garbage("host-device", &ours, confs.each_ref())]));
 }
 
 #[test]
 fn host_device_asked() {
     let ours = Plugins::ours().expect("netferry's plugins");
     let [lent, free] = ["d0", "d1"].map(|device| lending(device, dual_stack()));
-    prove(on_devices(FaultCase::questions("host-device", &ours, &lent, &free)));
+    prove(on_devices_known(FaultCase::questions("host-device", &ours, &lent, &free)));
 }
 
 /// ADD, or DEL after it, and the container's namespace is gone before DEL is asked for (again).
@@ -140,7 +155,7 @@ fn host_device_of_a_container_that_is_gone() {
         };
         FaultCase::of(&format!("host-device {} of a container that is gone", verb.name()), Box::new(steps))
     });
-    prove(on_devices(cases));
+    prove(on_devices_known(cases));
 }
 
 /// Nobody asks again: whoever looks after the node finds in the journal what was cut off.
@@ -156,7 +171,7 @@ fn host_device_recovered() {
         };
         FaultCase::of(&format!("host-device {}, recovered", verb.name()), Box::new(steps))
     });
-    prove(on_devices(cases));
+    prove(on_devices_known(cases));
 }
 
 /// `netferry recover`; afterwards a device is lent by a call that was not cut off, or home.
@@ -169,6 +184,9 @@ fn recovered() -> Result<()> {
         let one = one.map_err(Error::during("list"))?;
         if one.standing != Standing::Lent {
             return Err(Error::new(format!("{} is {} still", one.entry.owner, one.standing.as_str())));
+        }
+        if Path::new("/sys/class/net/d0").exists() {
+            return Err(Error::new("d0 is home, at least half, and lent by the journal"));
         }
         recover::release(&journal, &one.entry.owner, None).map_err(Error::during("release"))?;
     }

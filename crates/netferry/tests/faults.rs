@@ -88,3 +88,39 @@ fn del_is_killed_or_refused() {
     table(DEL, &format!("{MAKING} {REMOVING} {RUNNING}"), "signal=KILL", 30);
     table(DEL, "mkdir symlink unlink vfork,clone,clone3,fork", "error=EIO", 5);
 }
+
+/// A device with all that one can have, `d0`, which `$NETFERRY` carries to the namespace `one`; whatever becomes of that,
+/// `recover` leaves nothing that is neither home nor lent.
+const CARRIED: &str = r#"
+warm() {
+    mkdir -p -m 700 /run/netferry/lent; ip netns add world; WORLD=/run/netns/world; MAC=; echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode
+    WHOLE
+}
+left() {
+    snapshot | grep -v '/run/faults'; ip route show table all; ip -6 route show table all; ip -6 rule
+    ip neighbour show nud permanent; ip neighbour show proxy; cat /proc/sys/net/ipv4/conf/d0/rp_filter
+}
+carry() { ${1-} $NETFERRY carry d0 --netns one --name net1 --keep-network --allow-uplink; }
+cure() {
+    $NETFERRY recover > /run/faults/recovered || { cat /run/faults/recovered; return 1; }
+    if $NETFERRY list | grep -q ' \(interrupted\|orphaned\|busy\) '; then $NETFERRY list; return 1; fi
+    $NETFERRY return --all > /dev/null
+}
+"#;
+
+/// The functions of a table in which `victim` is what is killed.
+fn carried(functions: &str) -> String {
+    format!("{}{functions}", CARRIED.replace("WHOLE", lab::device::WHOLE))
+}
+
+#[test]
+fn carry_is_killed() {
+    let functions = carried("before() { :; }; victim() { carry \"$1\"; }");
+    table(&functions, "sendmsg mkdir write fsync mount flock setns", "signal=KILL", 40);
+}
+
+#[test]
+fn return_is_killed() {
+    let functions = carried("before() { carry; }; victim() { $1 $NETFERRY return d0; }");
+    table(&functions, "sendmsg write umount2 unlink rmdir flock setns", "signal=KILL", 40);
+}

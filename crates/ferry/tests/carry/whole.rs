@@ -10,7 +10,7 @@ fn goes_with_all_it_has_and_comes_back_with_it() {
         let before = snapshot();
         ferry.carry(&[("d0", "net1")]).unwrap();
         // At once, without waiting for anything.
-        ferry.away("ping -c 1 -W 1 -I 10.1.0.5 10.1.0.1; ping -c 1 -W 1 -I fd01::5 fd01::1");
+        ferry.away("ping -c 1 -W 5 -I 10.1.0.5 10.1.0.1; ping -c 1 -W 5 -I fd01::5 fd01::1");
         let there = ferry.away(
             "ip -d link show net1; ip -d address show net1; ip route show table all; ip -6 route show table all
             ip rule; ip -6 rule; ip neighbour show nud permanent; ip neighbour show proxy

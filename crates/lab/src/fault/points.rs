@@ -20,6 +20,11 @@ pub struct Point {
 }
 
 impl Point {
+    /// Whether it opens a sysctl to read it: there are hundreds of them, and one is like another.
+    pub fn reads_a_sysctl(&self) -> bool {
+        self.about.contains("\"/proc/sys/net") && self.about.contains("O_RDONLY")
+    }
+
     /// Whether it concerns the kernel's network state: netlink, namespaces, sysctls; not input, files or output.
     pub fn is_of_the_network(&self) -> bool {
         let by_name = matches!(
