@@ -3,108 +3,35 @@
 //! One file for each owner, below a directory that only root reads. Its first line is the [`Entry`], written and synced
 //! before anything is changed; each further line is a [mark](Mark) of how far things are. A line without its newline was
 //! not finished: a file whose first line is not is one of a carry that had changed nothing yet, a mark that is not says
-//! nothing and is cut off before the next. Whoever works on an entry
-//! holds the file's lock (`flock(2)`), so one that is locked is in somebody's hands, and one that is not and says nothing
-//! of an end was left by somebody who died.
+//! nothing and is cut off before the next. Whoever works on an entry holds the file's lock (`flock(2)`), so one that is
+//! locked is in somebody's hands, and one that is not and says nothing of an end was left by somebody who died.
 //!
 //! Beside a file `NAME.json` there may be `pins/NAME`, which keeps the namespace of the devices alive.
+
+mod entry;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha512};
 
-use crate::device::Unreadable;
-use crate::located::Located;
-use crate::manager::Manager;
 use crate::pin::Pins;
-use crate::place::Place;
-use crate::{Device, Error, Result, name};
+use crate::{Error, Result};
+
+pub use entry::{Entry, Lent, Restore};
+pub(crate) use entry::{boot, now};
 
 /// Where the journal is unless somebody says otherwise. What is there does not outlive the machine's uptime, and neither
 /// does what it is about.
 pub const DEFAULT: &str = "/run/netferry/lent";
-/// The version of the format that is written, and the only one that is read.
-const VERSION: u32 = 1;
 /// Longer than thousands of devices.
 const LONGEST: u64 = 64 << 20;
 /// Of a file's name, less what is put behind it.
 const LONGEST_NAME: usize = 200;
 const BEHIND: &str = ".json";
-
-/// What is lent to one owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// 1.
-    pub version: u32,
-    /// The kernel's identifier of the machine's uptime.
-    pub boot: String,
-    /// To whom: `cni/NETWORK/CONTAINER/IFNAME`, `cli/DEVICE`.
-    pub owner: String,
-    /// Since when, in seconds of Unix time.
-    pub since: u64,
-    /// Where the devices came from.
-    pub home: Place,
-    /// Where they were carried to.
-    pub away: Place,
-    /// The path of that namespace, where there was one.
-    #[serde(default)]
-    pub netns: Option<PathBuf>,
-    /// That namespace is kept alive until the devices are home.
-    #[serde(default)]
-    pub pinned: bool,
-    /// The devices.
-    pub lent: Vec<Lent>,
-}
-
-/// A device that is lent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lent {
-    /// Everything that it was.
-    pub device: Device,
-    /// Its name where it was carried to.
-    pub name: String,
-    /// Its index there.
-    pub index: u32,
-    /// What of it went along, with its name at home; nothing but the device itself if unset.
-    #[serde(default)]
-    pub along: Option<Device>,
-    /// What of layer 3 comes back.
-    #[serde(default)]
-    pub restore: Restore,
-    /// Who managed it at home.
-    #[serde(default)]
-    pub manager: Option<Manager>,
-}
-
-/// Whether addresses, routes, rules and neighbours come back with a device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Restore {
-    /// Unless a manager has the device, which gives it its own.
-    #[default]
-    Auto,
-    /// Whoever manages it.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Lent {
-    /// True if addresses, routes, rules and neighbours are put back at home.
-    pub const fn restores(&self) -> bool {
-        match self.restore {
-            Restore::Auto => self.manager.is_none(),
-            Restore::Always => true,
-            Restore::Never => false,
-        }
-    }
-}
 
 /// How far things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -368,72 +295,6 @@ impl Drop for Held {
     /// program: closing the file would not let go.
     fn drop(&mut self) {
         _ = self.file.unlock();
-    }
-}
-
-/// The kernel's identifier of the machine's uptime.
-///
-/// # Errors
-/// `ENOENT` without `/proc`.
-pub(crate) fn boot() -> Result<String> {
-    Ok(kernel::sysctl::get("kernel/random/boot_id")?)
-}
-
-/// Seconds of Unix time.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-impl Entry {
-    /// An entry that begins now.
-    pub(crate) fn new(owner: &str, home: Place, away: Place) -> Result<Self> {
-        Ok(Self {
-            version: VERSION,
-            boot: boot()?,
-            owner: owner.to_owned(),
-            since: now(),
-            home,
-            away,
-            netns: None,
-            pinned: false,
-            lent: Vec::new(),
-        })
-    }
-
-    /// The error that the owner has the devices.
-    pub(crate) fn lent_already(&self) -> Error {
-        let devices = self.lent.iter().map(|lent| lent.device.identity.name.clone()).collect();
-        Error::Lent { owner: self.owner.clone(), devices }
-    }
-
-    /// Reads an entry's JSON.
-    ///
-    /// # Errors
-    /// It is no JSON, of another version, or a field is missing or wrong; the error names the field.
-    pub fn from_json(text: &str) -> std::result::Result<Self, Unreadable> {
-        let unreadable = |error: &dyn std::fmt::Display| Unreadable(error.to_string());
-        let value: Value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
-        match value.get("version") {
-            Some(version) if *version == VERSION => {}
-            version => {
-                let version = version.map_or("none".to_owned(), ToString::to_string);
-                return Err(Unreadable(format!("version: {version} is not one that can be read, which is {VERSION}")));
-            }
-        }
-        let entry = Self::deserialize(Located(&value)).map_err(|error| unreadable(&error))?;
-        for (at, lent) in entry.lent.iter().enumerate() {
-            // Read by itself for what its own reading asks besides.
-            for key in ["device", "along"] {
-                let device = &value["lent"][at][key];
-                let read = if device.is_null() { Ok(()) } else { Device::from_value(device).map(drop) };
-                read.map_err(|error| Unreadable(format!("lent[{at}].{key}: {}", error.0)))?;
-            }
-            for name in [&lent.name, &lent.device.identity.name] {
-                name::check(name)
-                    .map_err(|why| Unreadable(format!("lent[{at}]: no device is named {name:?}: {why}")))?;
-            }
-        }
-        Ok(entry)
     }
 }
 
