@@ -190,16 +190,15 @@ fn a_device_of_another_node_is_not_taken() {
             exec sleep 600",
             index.trim()
         );
-        let mut other = std::process::Command::new("unshare").args(["-n", "sh", "-ec", &decoy]).spawn().unwrap();
-        let there = format!("nsenter --net=/proc/{}/ns/net ip -d link show d0", other.id());
+        let other = Holder(Command::new("unshare").args(["-n", "sh", "-ec", &decoy]).spawn().unwrap());
+        let there = format!("nsenter --net={} ip -d link show d0", other.path().display());
         sh(&format!(
             "for turn in $(seq 300); do {there} 2> /dev/null | grep -q a-much && exit; sleep 0.01; done; exit 1"
         ));
         ferry.away("ip link delete net1");
         let returned = ferry.bring_home();
         let left = sh(&format!("{there} || true"));
-        other.kill().unwrap();
-        other.wait().unwrap();
+        drop(other);
         assert!(!returned.as_ref().unwrap()[0].is_home, "{returned:?}");
         assert_says(&left, &["alias d0", "altname enp-d0"]);
         ferry.assert_nothing_is_lent();
