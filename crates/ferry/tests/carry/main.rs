@@ -36,9 +36,10 @@ impl Ferry {
         let thread = thread::spawn(move || {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let dir = std::env::temp_dir().join(format!("ferry-{}-{number}", std::process::id()));
-            std::fs::create_dir(&dir).unwrap();
             leave(UnshareFlags::NEWNS);
             sh("mount --make-rprivate /");
+            std::fs::create_dir(&dir).unwrap();
+            let _cleared = Cleared(dir.clone());
             for name in ["world", "away"] {
                 leave(UnshareFlags::NEWNET);
                 sh(&format!("ip link set lo up; {QUIET}"));
@@ -52,10 +53,7 @@ impl Ferry {
             sh(&format!("WORLD={}/world; MAC={mac}; ip link set lo up; {QUIET}; {script}", dir.display()));
             let journal = Journal::at(dir.join("lent"));
             let ferry = Self { home: Netns::current().unwrap(), away, journal, dir };
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&ferry)));
-            let clear = "umount -lR lent/pins 2> /dev/null || :; umount -l away world 2> /dev/null || :";
-            sh(&format!("cd {0}; {clear}; rm -r {0}", ferry.dir.display()));
-            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            test(&ferry);
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
@@ -115,6 +113,17 @@ const QUIET: &str = "echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode";
 fn leave(namespace: UnshareFlags) {
     // SAFETY: no descriptor table is unshared.
     unsafe { unshare_unsafe(namespace) }.unwrap();
+}
+
+/// A directory of a test, until it is dropped: whatever became of the test, nothing of it is left.
+struct Cleared(PathBuf);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        let clear = "umount -lR lent/pins 2> /dev/null; umount -l away world 2> /dev/null";
+        let script = format!("cd {0} && {{ {clear}; rm -r {0}; }}", self.0.display());
+        drop(Command::new("sh").args(["-c", &script]).status());
+    }
 }
 
 /// Orders with everything of layer 3 that goes by default.
