@@ -2,9 +2,13 @@
 
 use crate::shell::output;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// The variable every process of a run carries; `lab` passes it on.
 pub const RUN: &str = "NETFERRY_TEST_RUN";
+
+/// How long what is on its way out may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is on the machine and was not made by the tests.
 pub struct Before(BTreeSet<String>);
@@ -15,11 +19,17 @@ pub fn before() -> Before {
 }
 
 impl Before {
-    /// What is there now and was not before, and the processes marked with `run`.
+    /// What is there now and was not before, and the processes marked with `run`; once those that let go of a socket on
+    /// the next beat of a second (`kernel::depart`) have had their time.
     pub fn left(&self, run: &str) -> Vec<String> {
-        let things = things();
-        let more = things.difference(&self.0).cloned();
-        more.chain(processes(run)).collect()
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left: Vec<String> = things().difference(&self.0).cloned().chain(processes(run)).collect();
+            if left.is_empty() || Instant::now() > end {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 
