@@ -119,7 +119,7 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
         let mut lent = Lent {
             index: free_index(device.identity.index, &mut taken),
             name: wanted.name.to_owned(),
-            along: wanted.policy.map(|policy| with_reverse_path(device.clone().select(&policy))),
+            along: wanted.policy.map(|policy| with_reverse_path(device.clone().select(&policy))).transpose()?,
             restore: wanted.restore,
             manager: manager(device.identity.index),
             device,
@@ -152,15 +152,22 @@ fn place(engine: &mut Engine, side: Side) -> Result<Place> {
 /// The device with the reverse path filter that packets from it meet at home: the stricter of its own and everybody's
 /// (`rp_filter` of ip-sysctl), which is not among what goes along, and another is usual where it goes. Asymmetric routes
 /// work there as they do here.
-fn with_reverse_path(mut device: Device) -> Device {
-    let value = |name: &str| sysctl::get(&sysctl::interface("ipv4", name, RP_FILTER)).ok()?.parse::<u32>().ok();
-    let filter = value(&device.identity.name).max(value("all"));
+///
+/// # Errors
+/// It is there, and may not be read.
+fn with_reverse_path(mut device: Device) -> kernel::Result<Device> {
+    let value = |name: &str| match sysctl::get(&sysctl::interface("ipv4", name, RP_FILTER)) {
+        Ok(value) => Ok(value.parse::<u32>().ok()),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(error),
+    };
+    let filter = value(&device.identity.name)?.max(value("all")?);
     if let Some(filter) = filter {
         device.sysctls.retain(|sysctl| (&*sysctl.section, &*sysctl.key) != ("ipv4/conf", RP_FILTER));
         let (section, key) = ("ipv4/conf".to_owned(), RP_FILTER.to_owned());
         device.sysctls.push(Sysctl { section, key, value: filter.to_string() });
     }
-    device
+    Ok(device)
 }
 
 /// The names that devices before have taken in the target: each its own, and its alternative ones, which go along.

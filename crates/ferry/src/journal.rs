@@ -159,7 +159,8 @@ impl Journal {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| failed("list", &self.dir, &error))?,
         };
-        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>();
+        let mut files = paths.map_err(|error| failed("list", &self.dir, &error))?;
         files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         files.sort();
         Ok(files)

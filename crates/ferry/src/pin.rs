@@ -42,11 +42,11 @@ impl Pins {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io)?;
             let Ok(dir) = File::open(&self.dir) else { continue };
             dir.lock_shared().map_err(io)?;
-            if !is_mount(&self.dir)? {
-                dir.lock().map_err(io)?;
-                self.mount_dir()?;
-            }
             // Whoever released the last one may have taken the directory away.
+            match self.mount_dir(&dir) {
+                Err(error) if error.is_absent() => continue,
+                outcome => outcome?,
+            }
             match File::create(&self.file) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 created => {
@@ -92,8 +92,12 @@ impl Pins {
         }
     }
 
-    /// Makes the directory a private mount.
-    fn mount_dir(&self) -> Result<()> {
+    /// Makes the directory, which is open and locked as `dir`, a private mount, if it is none.
+    fn mount_dir(&self, dir: &File) -> Result<()> {
+        if is_mount(&self.dir)? {
+            return Ok(());
+        }
+        dir.lock().map_err(|error| Error::io(format_args!("lock {}", self.dir.display()), &error))?;
         if is_mount(&self.dir)? {
             return Ok(());
         }

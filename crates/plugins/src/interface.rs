@@ -229,24 +229,28 @@ pub fn gc<P: InterfacePlugin>(request: &Request) -> Result<(), Error> {
     if let Some(valid) = &request.conf.valid_attachments {
         let mut found = marked(&request.conf.name)?;
         found.extend(ipam.attachments());
-        found.sort();
-        found.dedup();
-        for (container_id, ifname) in found {
-            if valid.iter().any(|valid| valid.container_id == container_id && valid.ifname == ifname) {
-                continue;
-            }
-            let mut one = request.clone();
-            one.env.command = Command::Del;
-            one.env.container_id = container_id;
-            one.env.ifname = ifname;
-            one.env.netns = None;
-            one.conf.prev_result = None;
-            errors.extend(del::<P>(&one).err());
-            errors.extend(remove_marked(&Attachment::of(&one)).err());
+        for stale in stale(request, valid, found) {
+            errors.extend(del::<P>(&stale).err());
+            errors.extend(remove_marked(&Attachment::of(&stale)).err());
         }
     }
     errors.extend(ipam.gc().err());
     collected(errors)
+}
+
+/// The DEL of each attachment, as container ID and interface name, that was found and is not valid: all that is known of
+/// it is its name.
+pub fn stale(request: &Request, valid: &[cni::Attachment], mut found: Vec<(String, String)>) -> Vec<Request> {
+    found.sort();
+    found.dedup();
+    found.retain(|(id, ifname)| !valid.iter().any(|valid| valid.container_id == *id && valid.ifname == *ifname));
+    let removal = |(container_id, ifname): (String, String)| {
+        let mut removal = request.clone();
+        (removal.env.command, removal.env.container_id, removal.env.ifname) = (Command::Del, container_id, ifname);
+        (removal.env.netns, removal.conf.prev_result) = (None, None);
+        removal
+    };
+    found.into_iter().map(removal).collect()
 }
 
 /// The attachments of `network` that links and nft elements of this node are marked with.

@@ -71,7 +71,7 @@ fn answers_come_in_by_another_device() {
         // The world takes its time to see its own carriers again.
         ferry.away("ping -c 10 -i 0.2 -W 1 -I 10.2.0.5 10.99.0.1 | grep -q 'bytes from'");
         // The other way round it is seen to count.
-        ferry.away("echo 1 > /proc/sys/net/ipv4/conf/net1/rp_filter; ! ping -c 1 -W 1 -I 10.2.0.5 10.99.0.1");
+        ferry.away("echo 1 > /proc/sys/net/ipv4/conf/net1/rp_filter; ! ping -c 5 -i 0.2 -W 1 -I 10.2.0.5 10.99.0.1");
         ferry.bring_home().unwrap();
     });
 }

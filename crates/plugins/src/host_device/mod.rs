@@ -12,7 +12,7 @@ mod sysfs;
 
 use std::path::Path;
 
-use cni::{AddResult, Command, Error, Interface, Request, Version, code};
+use cni::{AddResult, Error, Interface, Request, Version, code};
 use ferry::{Crossing, Device, Journal, Order, Prepared, Wanted, journal::Lent, recover};
 use kernel::netlink::link::Link;
 use kernel::{Family, Socket};
@@ -20,7 +20,9 @@ use plan::{Engine, Line, Plan, Side, State, op};
 
 use crate::attachment::Attachment;
 use crate::delegate::Ipam;
-use crate::interface::{collected, from_kernel, from_plan, netns_if_there, open_netns, own_part, refuse_own_namespace};
+use crate::interface::{
+    collected, from_kernel, from_plan, netns_if_there, open_netns, own_part, refuse_own_namespace, stale,
+};
 use crate::layer3::{self, Detection};
 use crate::lenient;
 use crate::planned::Planned;
@@ -154,17 +156,7 @@ fn gc(request: &Request) -> Result<(), Error> {
             Ok(listed) => found.extend(listed.iter().flatten().filter_map(|one| attachment(request, &one.entry.owner))),
             Err(error) => errors.push(from_ferry(error)),
         }
-        found.sort();
-        found.dedup();
-        for (container_id, ifname) in found {
-            if valid.iter().any(|valid| valid.container_id == container_id && valid.ifname == ifname) {
-                continue;
-            }
-            let mut one = request.clone();
-            (one.env.command, one.env.container_id, one.env.ifname) = (Command::Del, container_id, ifname);
-            (one.env.netns, one.conf.prev_result) = (None, None);
-            errors.extend(del(&one).err());
-        }
+        errors.extend(stale(request, valid, found).iter().filter_map(|stale| del(stale).err()));
     }
     errors.extend(ipam.gc().err());
     collected(errors)
