@@ -1,8 +1,8 @@
-//! What the kernel says about links, addresses, routes, rules, neighbours, VLANs, nexthop objects and queueing
-//! disciplines: whatever it is, it is read or refused, printed, and can be sent back.
+//! What the kernel says about links and their settings, addresses, routes, rules, neighbours, VLANs, nexthop objects and
+//! queueing disciplines: whatever it is, it is read or refused, printed, and can be sent back.
 #![no_main]
 
-use kernel::netlink::{address, link, neighbour, nexthop, port_vlan, qdisc, route, rule};
+use kernel::netlink::{address, devconf, link, neighbour, nexthop, port_vlan, qdisc, route, rule};
 use kernel::{Family, Socket};
 use libfuzzer_sys::fuzz_target;
 
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn ask(what: u8, datagram: usize, socket: &mut Socket) {
-    match what % 11 {
+    match what % 12 {
         0 => drop(link::get(socket, "eth0")),
         1 => drop(link::list(socket, Some(2))),
         2 => each(address::list(socket, None), |it| drop(address::add(socket, it, "eth0"))),
@@ -27,8 +27,12 @@ fn ask(what: u8, datagram: usize, socket: &mut Socket) {
         }
         8 => drop(rule::remove(socket, &rule::Rule::new(false, 1000, 100))),
         9 => {
-            let found = nexthop::list(socket).unwrap_or_default();
+            let found = nexthop::list(socket, 2).unwrap_or_default();
             assert!(found.iter().flat_map(|nexthop| &nexthop.group).all(|member| member.weight > 0));
+        }
+        10 => {
+            let Ok(Some((_, conf))) = devconf::get(socket, "eth0") else { return };
+            assert!(conf.ipv4.iter().chain(&conf.ipv6).all(|(key, _)| !key.is_empty()));
         }
         _ => drop(qdisc::list(socket, 2)),
     }

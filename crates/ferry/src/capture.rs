@@ -14,14 +14,12 @@ use std::cmp::Reverse;
 use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link, flags};
 use kernel::netlink::neighbour::{self, Neighbour, state};
-use kernel::netlink::nexthop;
 use kernel::netlink::{address, address::Address};
+use kernel::netlink::{devconf, nexthop};
 use kernel::{Error, Result, Socket};
 
 use crate::device::{Device, Identity, Parent, Settings, VERSION};
 use crate::policy::{self, Addresses, Policy};
-
-pub(crate) use lost::is_child;
 
 /// `ENODEV` of `errno(3)`.
 const ENODEV: i32 = 19;
@@ -32,31 +30,36 @@ const ENODEV: i32 = 19;
 /// # Errors
 /// `ENODEV`, naming it, if there is no such device; the kernel's words otherwise.
 pub fn capture(socket: &mut Socket, name: &str, policy: &Policy) -> Result<Device> {
+    let links = link::list(socket, None)?;
+    capture_among(socket, &links, name, policy)
+}
+
+/// The same, for several devices: `links` are all there are, since the kernel can be asked neither for the ports nor for
+/// the children of one.
+pub(crate) fn capture_among(socket: &mut Socket, links: &[Link], name: &str, policy: &Policy) -> Result<Device> {
     let missing = || Error::new(format_args!("find device {name}"), ENODEV);
-    let link = link::get(socket, name)?.ok_or_else(missing)?;
-    let mut device = bare(socket, &link)?;
-    let nexthops = nexthop::list(socket)?;
-    device.lost = lost::find(socket, &link, device.settings.master.as_deref(), &nexthops)?;
-    device.sysctls = sysctls::read(&link)?;
+    let (link, conf) = devconf::get(socket, name)?.ok_or_else(missing)?;
+    let mut device = bare(&link, links);
+    let nexthops = nexthop::list(socket, link.index)?;
+    device.lost = lost::find(socket, &link, links, &nexthops)?;
+    device.sysctls = sysctls::read(&link, &conf)?;
     if policy.addresses == Addresses::None {
         return Ok(device);
     }
     let left_out = addresses(socket, &link, &mut device)?;
-    device.routes = routes::read(socket, &link, &nexthops, &left_out, &mut device.lost)?;
+    device.routes = routes::read(socket, &link, nexthops, &left_out, &mut device.lost)?;
     rules::read(socket, &mut device)?;
     device.neighbours = neighbours(socket, link.index)?;
     Ok(device.select(policy))
 }
 
 /// The device itself.
-fn bare(socket: &mut Socket, link: &Link) -> Result<Device> {
-    let master = match link.master {
-        Some(index) => link::get_by_index(socket, index)?.map(|master| master.name),
-        None => None,
-    };
+fn bare(link: &Link, links: &[Link]) -> Device {
+    let master = links.iter().find(|other| Some(other.index) == link.master).map(|master| master.name.clone());
+    let children = links.iter().filter(|other| other.is_child_of(link.index)).map(|child| child.name.clone());
     let parent = link.parent_bus.clone().zip(link.parent_device.clone());
     let has_bytes = |mac: &Mac| !mac.as_bytes().is_empty();
-    Ok(Device {
+    Device {
         version: VERSION,
         identity: Identity {
             name: link.name.clone(),
@@ -77,13 +80,14 @@ fn bare(socket: &mut Socket, link: &Link) -> Result<Device> {
             allmulti: link.flags & flags::ALLMULTI != 0,
             master,
         },
+        children: children.collect(),
         addresses: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
         neighbours: Vec::new(),
         sysctls: Vec::new(),
         lost: Vec::new(),
-    })
+    }
 }
 
 /// Reads the addresses into `device`, and returns those that do not go with it.

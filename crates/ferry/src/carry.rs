@@ -12,13 +12,14 @@ use kernel::netns::Netns;
 use kernel::sysctl;
 use plan::{Engine, Plan, Side, op};
 
+use crate::capture::capture_among;
 use crate::error::{Error, Failed, Result};
 use crate::home::{bring_home, is_home};
 use crate::journal::{Entry, Held, Journal, Lent, Restore};
 use crate::place::Place;
 use crate::plan::Others;
 use crate::sysctl::Sysctl;
-use crate::{Device, Obstacle, Passage, Policy, capture, manager, preflight};
+use crate::{Device, Obstacle, Passage, Policy, manager, preflight};
 
 /// The key of the reverse path filter.
 const RP_FILTER: &str = "rp_filter";
@@ -108,10 +109,11 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
     let mut entry = Entry::new(order.owner, places.0, places.1)?;
     (entry.netns, entry.pinned) = (order.path.map(Path::to_owned), order.pin);
     let (home, away) = engine.sockets()?;
-    let mut taken: Vec<u32> = link::list(away, None)?.iter().map(|link| link.index).collect();
+    let (here, there) = (link::list(home, None)?, link::list(away, None)?);
+    let mut taken: Vec<u32> = there.iter().map(|link| link.index).collect();
     let mut obstacles = Vec::new();
     for wanted in order.devices {
-        let device = capture(home, wanted.device, &Policy::WIDEST)?;
+        let device = capture_among(home, &here, wanted.device, &Policy::WIDEST)?;
         if entry.lent.iter().any(|other| other.device.identity.index == device.identity.index) {
             obstacles.push((device.identity.name, Obstacle::Twice));
             continue;
@@ -129,9 +131,10 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
             is_home,
             ipv6_disabled: ipv6.as_deref() != Some("0"),
             allow_uplink: order.allow_uplink,
+            there: &there,
             reserved: &reserved(&entry),
         };
-        let found = preflight(home, away, &lent.going(), &passage)?;
+        let found = preflight(home, &lent.going(), &passage)?;
         let name = &lent.device.identity.name;
         obstacles.extend(found.obstacles.into_iter().map(|obstacle| (name.clone(), obstacle)));
         lent.name = found.name;

@@ -31,6 +31,9 @@ pub struct Device {
     pub identity: Identity,
     /// What is set on it.
     pub settings: Settings,
+    /// Names of the devices that are made upon it, and stay behind when it goes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub children: Vec<String>,
     /// Addresses, in an order in which adding them gives the kernel's order.
     #[serde(default)]
     pub addresses: Vec<Address>,

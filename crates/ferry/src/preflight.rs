@@ -12,7 +12,6 @@ use kernel::netlink::route::{self, Filter, Route, kind, table};
 use kernel::{Error, Result, Socket};
 use serde::Serialize;
 
-use crate::capture::is_child;
 use crate::device::Identity;
 use crate::sysctl::Sysctl;
 use crate::{Device, name};
@@ -38,6 +37,8 @@ pub struct Passage<'a> {
     pub ipv6_disabled: bool,
     /// The device may be the one by which this host reaches others.
     pub allow_uplink: bool,
+    /// The links that are there.
+    pub there: &'a [Link],
     /// Names that devices which go there too will have.
     pub reserved: &'a [String],
 }
@@ -158,12 +159,12 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Looks for what is in the way of carrying `device`, as it was captured, from the namespace of `home` to that of
-/// `away`, and changes nothing.
+/// Looks for what is in the way of carrying `device`, as it was captured, from the namespace of `home`, and changes
+/// nothing.
 ///
 /// # Errors
 /// `ENODEV` if the device is not in `home` any more; the kernel's words otherwise.
-pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage: &Passage<'_>) -> Result<Preflight> {
+pub fn preflight(home: &mut Socket, device: &Device, passage: &Passage<'_>) -> Result<Preflight> {
     let mut found = Preflight { name: passage.name.to_owned(), obstacles: Vec::new() };
     if passage.is_home {
         found.obstacles.push(Obstacle::SameNamespace);
@@ -177,7 +178,7 @@ pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage:
     }
     // At home, the device itself has every name.
     if !passage.is_home {
-        let taken = Taken { links: link::list(away, None)?, reserved: passage.reserved };
+        let taken = Taken { links: passage.there, reserved: passage.reserved };
         if invalid.is_none() {
             new_name(&taken, device, passage.name, &mut found);
         }
@@ -190,7 +191,7 @@ pub fn preflight(home: &mut Socket, away: &mut Socket, device: &Device, passage:
 
 /// The names that are taken in the target.
 struct Taken<'a> {
-    links: Vec<Link>,
+    links: &'a [Link],
     reserved: &'a [String],
 }
 
@@ -247,8 +248,7 @@ pub fn held_back(home: &mut Socket, device: &Device, allow_uplink: bool) -> Resu
         obstacles.extend(default_route(home, *index)?.map(|route| Obstacle::Uplink { route }));
     }
     obstacles.extend(device.settings.master.clone().map(|name| Obstacle::Master { name }));
-    let children = link::list(home, None)?.into_iter().filter(|other| is_child(other, *index));
-    obstacles.extend(children.map(|child| Obstacle::Child { name: child.name }));
+    obstacles.extend(device.children.iter().map(|name| Obstacle::Child { name: name.clone() }));
     Ok(obstacles)
 }
 

@@ -37,12 +37,13 @@ pub fn get(path: &str) -> Result<String> {
 pub fn set(path: &str, value: &str) -> Result<bool> {
     let what = format_args!("set sysctl {path} to {value}");
     let file = match open(path, OFlags::RDWR, &what) {
-        Ok(file) => {
-            if is_same(&read(&file, &what)?, value) {
-                return Ok(false);
-            }
-            file
-        }
+        Ok(file) => match read(&file, &what) {
+            Ok(there) if is_same(&there, value) => return Ok(false),
+            // A secret that was never set cannot be read.
+            Ok(_) => file,
+            Err(error) if error.errno == libc::EIO => file,
+            Err(error) => return Err(error),
+        },
         Err(error) if !matches!(error.errno, libc::EROFS | libc::EACCES | libc::EPERM) => return Err(error),
         Err(_) if get(path).is_ok_and(|there| is_same(&there, value)) => return Ok(false),
         // Some keys (`net/ipv4/route/flush`) can only be written.
@@ -50,6 +51,52 @@ pub fn set(path: &str, value: &str) -> Result<bool> {
     };
     write(&file, value, &what)?;
     Ok(true)
+}
+
+/// The settings that belong together: those of one interface, of which there are dozens.
+pub struct Directory {
+    path: String,
+    fd: OwnedFd,
+}
+
+impl Directory {
+    /// Opens the directory `path` (`net/ipv4/conf/eth0`).
+    ///
+    /// # Errors
+    /// `ENOENT` if there is none, `EINVAL` if it is no key at all.
+    pub fn open(path: impl Into<String>) -> Result<Self> {
+        let path = path.into();
+        let fd = open(&path, OFlags::RDONLY | OFlags::DIRECTORY, &format_args!("open sysctls {path}"))?;
+        Ok(Self { path, fd })
+    }
+
+    /// Reads the setting `key`, without the newline at its end.
+    ///
+    /// # Errors
+    /// As those of [`get`].
+    pub fn get(&self, key: &str) -> Result<String> {
+        let what = format_args!("read sysctl {}/{key}", self.path);
+        if !is_key(key) || key.contains('/') {
+            return Err(Error::new(what, libc::EINVAL));
+        }
+        // From here on, not from the root: most of the cost of a setting is the way to it.
+        let opened = rustix::fs::openat(&self.fd, key, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        read(&opened.map_err(sys(what))?, &what)
+    }
+
+    /// The keys of its settings, in no order.
+    ///
+    /// # Errors
+    /// What `getdents(2)` says.
+    pub fn keys(&self) -> Result<Vec<String>> {
+        let what = format_args!("list sysctls {}", self.path);
+        let mut keys = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(sys(what))? {
+            let entry = entry.map_err(sys(what))?;
+            keys.extend(entry.file_name().to_str().ok().filter(|name| is_key(name)).map(str::to_owned));
+        }
+        Ok(keys)
+    }
 }
 
 /// True if both are the same words: the kernel separates the numbers of a list by tabs.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use kernel::netlink::address::Address;
-use kernel::netlink::link::{self, Link};
+use kernel::netlink::link::Link;
 use kernel::netlink::nexthop::Nexthop;
 use kernel::netlink::qdisc;
 use kernel::netlink::rule::Rule;
@@ -11,18 +11,11 @@ use kernel::{Result, Socket};
 
 use crate::route::Route;
 
-/// Kinds whose two ends name each other as children name their parent.
-const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
-
-/// Looks for everything but what the capture itself comes upon.
-pub(super) fn find(
-    socket: &mut Socket,
-    link: &Link,
-    master: Option<&str>,
-    nexthops: &[Nexthop],
-) -> Result<Vec<String>> {
+/// Looks for everything but what the capture itself comes upon; `links` are all there are.
+pub(super) fn find(socket: &mut Socket, link: &Link, links: &[Link], nexthops: &[Nexthop]) -> Result<Vec<String>> {
     let mut lost = Vec::new();
-    lost.extend(master.map(|master| format!("settings as a port of {master}")));
+    let master = links.iter().find(|other| Some(other.index) == link.master);
+    lost.extend(master.map(|master| format!("settings as a port of {}", master.name)));
     let qdiscs = qdisc::list(socket, link.index)?;
     lost.extend(qdiscs.iter().map(|kind| format!("queueing discipline {kind}, with its filters")));
     lost.extend(link.xdp.map(|program| format!("XDP program {program}")));
@@ -31,19 +24,14 @@ pub(super) fn find(
         "" => link.name.clone(),
         kind => format!("{} ({kind})", link.name),
     };
-    for other in link::list(socket, None)? {
+    for other in links {
         if other.master == Some(link.index) {
-            lost.push(format!("port {}", name(&other)));
-        } else if is_child(&other, link.index) {
-            lost.push(format!("child {}, which stays behind", name(&other)));
+            lost.push(format!("port {}", name(other)));
+        } else if other.is_child_of(link.index) {
+            lost.push(format!("child {}, which stays behind", name(other)));
         }
     }
     Ok(lost)
-}
-
-/// True for a link that is made upon the one of index `parent`, in the same namespace.
-pub(crate) fn is_child(link: &Link, parent: u32) -> bool {
-    link.peer == Some(parent) && link.peer_netns.is_none() && !PAIRS.contains(&link.kind.name())
 }
 
 /// An address that is in use elsewhere.

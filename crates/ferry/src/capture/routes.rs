@@ -6,25 +6,25 @@
 
 use kernel::netlink::address::Address;
 use kernel::netlink::link::{self, Link};
-use kernel::netlink::nexthop::Nexthop;
+use kernel::netlink::nexthop::{self, Nexthop};
 use kernel::netlink::route::{self as raw, CLONED, Filter, ONLINK, kind, protocol, table};
 use kernel::{Result, Socket};
 
 use super::lost;
 use crate::route::{Path, Route};
 
-/// Reads the routes of `link`; those that name one of the addresses `left_out` lose it, which is said in `complaints`.
+/// Reads the routes of `link`, of which `nexthops` are known already; those that name one of the addresses `left_out` lose it, which is said in `complaints`.
 pub(super) fn read(
     socket: &mut Socket,
     link: &Link,
-    nexthops: &[Nexthop],
+    mut nexthops: Vec<Nexthop>,
     left_out: &[Address],
     complaints: &mut Vec<String>,
 ) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
     for ipv6 in [false, true] {
         for mut found in raw::list(socket, ipv6, Filter { index: Some(link.index), table: None })? {
-            resolve(&mut found, nexthops);
+            resolve(socket, &mut found, &mut nexthops)?;
             if !uses(&found, link.index) || !is_wanted(&found) {
                 continue;
             }
@@ -71,20 +71,33 @@ fn is_wanted(route: &raw::Route) -> bool {
 
 /// Puts what the nexthop object of a route says in its place. Where it is gone by now, what the kernel says for those
 /// who do not know nexthop objects (`net.ipv4.nexthop_compat_mode`) stays.
-fn resolve(route: &mut raw::Route, nexthops: &[Nexthop]) {
-    let by_id = |id: u32| nexthops.iter().find(|nexthop| nexthop.id == id);
-    let Some(nexthop) = route.nexthop.take().and_then(by_id) else { return };
+fn resolve(socket: &mut Socket, route: &mut raw::Route, known: &mut Vec<Nexthop>) -> Result<()> {
+    let Some(id) = route.nexthop.take() else { return Ok(()) };
+    let Some(nexthop) = by_id(socket, known, id)? else { return Ok(()) };
     if nexthop.group.is_empty() {
         (route.gateway, route.index) = (nexthop.gateway, nexthop.index);
-        (route.flags, route.encap) = (nexthop.flags, nexthop.encap.clone());
-        return;
+        (route.flags, route.encap) = (nexthop.flags, nexthop.encap);
+        return Ok(());
     }
-    let path = |member: &kernel::netlink::nexthop::Member| {
-        let Nexthop { gateway, index, flags, ref encap, .. } = *by_id(member.id)?;
-        Some(raw::NextHop { index: index?, gateway, weight: member.weight, flags, encap: encap.clone() })
-    };
-    route.paths = nexthop.group.iter().filter_map(path).collect();
+    route.paths.clear();
+    for member in nexthop.group {
+        let Some(Nexthop { gateway, index: Some(index), flags, encap, .. }) = by_id(socket, known, member.id)? else {
+            continue;
+        };
+        route.paths.push(raw::NextHop { index, gateway, weight: member.weight, flags, encap });
+    }
     (route.gateway, route.index) = (None, None);
+    Ok(())
+}
+
+/// The nexthop object of identifier `id`, asked for once.
+fn by_id(socket: &mut Socket, known: &mut Vec<Nexthop>, id: u32) -> Result<Option<Nexthop>> {
+    if let Some(nexthop) = known.iter().find(|nexthop| nexthop.id == id) {
+        return Ok(Some(nexthop.clone()));
+    }
+    let found = nexthop::get(socket, id)?;
+    known.extend(found.clone());
+    Ok(found)
 }
 
 fn from_kernel(socket: &mut Socket, route: raw::Route, index: u32) -> Result<Route> {

@@ -107,6 +107,7 @@ fn sysctls_that_somebody_set() {
         "ipv4/conf forwarding=1",
         "ipv6/conf stable_secret=2001:0db8:0000:0000:0000:0000:0000:0001",
         "ipv6/conf accept_ra=0",
+        "ipv6/conf addr_gen_mode=0",
         "ipv6/conf hop_limit=99",
         "ipv6/conf mtu=1400",
         "ipv6/neigh ucast_solicit=7",

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::thread;
 
 use ferry::{Device, Obstacle, Passage, Policy, Preflight, capture, preflight};
+use kernel::netlink::link;
 use kernel::netns::Netns;
 use kernel::{Family, Socket, sysctl};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -93,8 +94,9 @@ fn look(home: &mut Place, away: &mut Place, device: &Device, name: &str, allow_u
     let read = || sysctl::get("net/ipv6/conf/default/disable_ipv6");
     let ipv6_disabled = away.netns.run(&home.netns, read).unwrap() == "1";
     let is_home = away.netns.is_same(&home.netns).unwrap();
-    let passage = Passage { name, is_home, ipv6_disabled, allow_uplink, reserved: &[] };
-    preflight(&mut home.socket, &mut away.socket, device, &passage).unwrap()
+    let there = link::list(&mut away.socket, None).unwrap();
+    let passage = Passage { name, is_home, ipv6_disabled, allow_uplink, there: &there, reserved: &[] };
+    preflight(&mut home.socket, device, &passage).unwrap()
 }
 
 /// The obstacles, without leave to carry the uplink.

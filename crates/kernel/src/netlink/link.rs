@@ -50,6 +50,9 @@ const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 
+/// Kinds whose two ends name each other as children name their parent.
+const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
+
 /// Settings of a bridge port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Port {
@@ -110,7 +113,18 @@ impl Link {
         self.flags & flags::UP != 0
     }
 
-    fn read((header, attributes): (Ifinfomsg, IterableLinkAttrs<'_>)) -> Self {
+    /// True if it is made upon another link, here or in another namespace. The two ends of a pair name each other in the
+    /// same way, and are not.
+    pub fn is_child(&self) -> bool {
+        self.peer.is_some() && !PAIRS.contains(&self.kind.name())
+    }
+
+    /// True if it is made upon the link of index `parent` of its own namespace.
+    pub fn is_child_of(&self, parent: u32) -> bool {
+        self.is_child() && self.peer == Some(parent) && self.peer_netns.is_none()
+    }
+
+    pub(super) fn read((header, attributes): (Ifinfomsg, IterableLinkAttrs<'_>)) -> Self {
         let mut link = Self {
             index: header.ifi_index.unsigned_abs(),
             name: String::new(),
@@ -420,6 +434,15 @@ impl fmt::Display for Change<'_> {
 /// # Errors
 /// The kernel's words.
 pub fn get(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
+    get_by_name(socket, name, Link::read)
+}
+
+/// Hands the description of the link named `name`, or alternatively so, to `read`; `None` if there is none.
+pub(super) fn get_by_name<T>(
+    socket: &mut Socket,
+    name: &str,
+    read: impl FnMut((Ifinfomsg, IterableLinkAttrs<'_>)) -> T,
+) -> Result<Option<T>> {
     let mut request = Request::new().op_getlink_do(&Ifinfomsg::new());
     let attributes = request.encode().push_ext_mask(RTEXT_FILTER_SKIP_STATS);
     // Only alternative names may be as long as this, and they are found by either attribute.
@@ -428,7 +451,7 @@ pub fn get(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
     } else {
         attributes.push_alt_ifname_bytes(name.as_bytes())
     });
-    absent_is_none(socket.get(&request, format_args!("look up link {name}"), Link::read))
+    absent_is_none(socket.get(&request, format_args!("look up link {name}"), read))
 }
 
 /// Reads the link of index `index`; `None` if there is none.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 pub mod address;
 pub mod altname;
+pub mod devconf;
 mod kind;
 pub mod link;
 pub(crate) mod message;

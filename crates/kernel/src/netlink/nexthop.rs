@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use netlink_bindings::utils::{IterableChunks, parse_ip};
+use netlink_bindings::utils::{IterableChunks, parse_ip, push_header};
 
 use super::Socket;
 use super::message::Plain;
@@ -85,13 +85,35 @@ fn member(bytes: &[u8]) -> Member {
     Member { id, weight: (u16::from(byte(5)) << 8 | u16::from(byte(4))).saturating_add(1) }
 }
 
-/// Reads every nexthop object; none where the kernel does not know them (before 5.3).
+fn request(flags: u16, attribute: u16, value: u32) -> Plain {
+    let mut payload = vec![0; HEADER];
+    push_header(&mut payload, attribute, size_of::<u32>() as u16);
+    payload.extend(value.to_ne_bytes());
+    Plain { kind: RTM_GETNEXTHOP, flags, payload }
+}
+
+/// Reads the nexthop object of identifier `id`; `None` if there is none.
 ///
 /// # Errors
 /// The kernel's words.
-pub fn list(socket: &mut Socket) -> Result<Vec<Nexthop>> {
-    let request = Plain { kind: RTM_GETNEXTHOP, flags: NLM_F_DUMP, payload: vec![0; HEADER] };
-    match socket.dump(&request, "list nexthops", Nexthop::read) {
+pub fn get(socket: &mut Socket, id: u32) -> Result<Option<Nexthop>> {
+    match socket.get(&request(0, NHA_ID, id), format_args!("look up nexthop {id}"), Nexthop::read) {
+        Err(error) if error.errno == libc::ENOENT => Ok(None),
+        outcome => outcome,
+    }
+}
+
+/// Reads the nexthop objects out of the link of index `index`, which no group is; none where the kernel does not know them
+/// (before 5.3).
+///
+/// # Errors
+/// The kernel's words.
+pub fn list(socket: &mut Socket, index: u32) -> Result<Vec<Nexthop>> {
+    match socket.dump(
+        &request(NLM_F_DUMP, NHA_OIF, index),
+        format_args!("list nexthops of link {index}"),
+        Nexthop::read,
+    ) {
         Err(error) if error.errno == libc::EOPNOTSUPP => Ok(Vec::new()),
         outcome => outcome,
     }

@@ -8,6 +8,9 @@ use crate::apply::Done;
 use crate::error::{Difference, Result};
 use crate::{Engine, Side};
 
+/// `EIO` of `errno(3)`.
+const EIO: i32 = 5;
+
 /// Sysctls of one namespace, set in one visit to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sysctl {
@@ -40,12 +43,13 @@ impl Sysctl {
     fn set(&self, restores: bool) -> kernel::Result<Vec<(String, String)>> {
         let mut previous: Vec<(String, String)> = Vec::new();
         for (key, value) in &self.settings {
-            let outcome = match if restores { sysctl::get(key) } else { Ok(String::new()) } {
-                Ok(old) => sysctl::set(key, value).map(|changed| changed.then(|| (key.clone(), old))),
-                Err(error) => Err(error),
+            let old = match if restores { sysctl::get(key) } else { Ok(String::new()) } {
+                // What has never been set has no value to go back to (`stable_secret`).
+                Err(error) if error.errno == EIO => Ok(None),
+                read => read.map(Some),
             };
-            match outcome {
-                Ok(changed) => previous.extend(changed),
+            match old.and_then(|old| Ok((sysctl::set(key, value)?, old))) {
+                Ok((changed, old)) => previous.extend(old.filter(|_| changed).map(|old| (key.clone(), old))),
                 Err(error) if self.optional && error.is_absent() => {}
                 Err(error) => {
                     if restores {

@@ -16,8 +16,6 @@ use super::sysfs;
 
 /// Drivers that give a PCI device to a program instead of the kernel's network.
 const DPDK: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
-/// Kinds whose two ends name each other as children name their parent.
-const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
 /// Kinds that others are ports of, and take their addresses from.
 const MASTERS: [&str; 4] = ["bond", "bridge", "team", "vrf"];
 
@@ -83,8 +81,7 @@ fn by_mac(socket: &mut Socket, mac: &Mac) -> Result<Vec<Link>, Error> {
     let was_built = |link: &Link| link.permanent_mac.as_ref() == Some(mac);
     let is_master =
         |link: &Link| MASTERS.contains(&link.kind.name()) || all.iter().any(|other| other.master == Some(link.index));
-    let is_child = |link: &Link| link.peer.is_some() && !PAIRS.contains(&link.kind.name());
-    let is_own = |link: &Link| !is_master(link) && !is_child(link);
+    let is_own = |link: &Link| !is_master(link) && !link.is_child();
     let ranks: [&dyn Fn(&Link) -> bool; 4] = [
         &|link| has(link) && was_built(link) && is_own(link),
         &|link| has(link) && is_own(link),
