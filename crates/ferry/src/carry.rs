@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use kernel::netlink::link;
-use kernel::netlink::transfer::{Transfer, transfer};
+use kernel::netlink::transfer::{Transfer, take_down, transfer};
 use kernel::netns::Netns;
 use kernel::sysctl;
 use plan::{Engine, Plan, Side, op};
@@ -274,6 +274,9 @@ fn cross(engine: &mut Engine, lent: &Lent) -> plan::Result<()> {
     let missing = || kernel::Error::new(format_args!("find {} where it was moved to", lent.name), ENODEV);
     let netns = engine.netns(Side::Container).ok_or_else(missing)?.try_clone()?;
     let (home, away) = engine.sockets()?;
+    if lent.device.settings.up {
+        take_down(home, identity.index, &identity.name)?;
+    }
     transfer(
         home,
         &Transfer {

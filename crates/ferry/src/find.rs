@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use kernel::netlink::link::{self, Link};
 use kernel::netns::{Netns, OpenError};
-use kernel::{Family, Result, Socket};
+use kernel::{Result, Socket};
 use plan::{Engine, Side};
 
 use crate::device::Identity;
@@ -32,10 +32,9 @@ pub(crate) enum Whereabouts {
     Gone,
 }
 
-/// A namespace at a path.
+/// A namespace at a path, as the container's side of an engine.
 pub(crate) struct Room {
-    pub(crate) netns: Netns,
-    pub(crate) socket: Socket,
+    pub(crate) engine: Engine,
     pub(crate) path: PathBuf,
 }
 
@@ -50,12 +49,23 @@ impl Room {
             Err(OpenError::Absent(_) | OpenError::NotNamespace(_)) => return Ok(None),
             Err(OpenError::Failed(error)) => return Err(error),
         };
-        let socket = netns.run(&Netns::current()?, || Socket::open(Family::Route))?;
-        Ok(Some(Self { netns, socket, path: path.to_owned() }))
+        let mut room = Self { engine: Engine::open(Some(netns))?, path: path.to_owned() };
+        room.socket()?;
+        Ok(Some(room))
     }
 
-    fn is(&self, place: &Place) -> Result<bool> {
-        Ok(Place::of(&self.netns, self.socket.netns_cookie())?.is(place))
+    /// A socket there.
+    ///
+    /// # Errors
+    /// What opening it says.
+    pub(crate) fn socket(&mut self) -> Result<&mut Socket> {
+        self.engine.socket(Side::Container)
+    }
+
+    fn is(&mut self, place: &Place) -> Result<bool> {
+        let cookie = self.socket()?.netns_cookie();
+        let there = self.engine.netns(Side::Container).map(|netns| Place::of(netns, cookie)).transpose()?;
+        Ok(there.is_some_and(|there| there.is(place)))
     }
 }
 
@@ -67,7 +77,7 @@ pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Result<Option<Room>> {
     let mut failed = None;
     for path in [held.entry.netns.as_deref(), hint, Some(held.pins().path())].into_iter().flatten() {
         let room = Room::at(path).and_then(|room| match room {
-            Some(room) => Ok(room.is(&held.entry.away)?.then_some(room)),
+            Some(mut room) => Ok(room.is(&held.entry.away)?.then_some(room)),
             None => Ok(None),
         });
         match room {
@@ -85,28 +95,26 @@ pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Result<Option<Room>> {
 /// There is something that cannot be looked at.
 pub(crate) fn is_at_path(entry: &Entry) -> Result<bool> {
     let room = entry.netns.as_deref().map(Room::at).transpose()?.flatten();
-    room.map_or(Ok(false), |room| room.is(&entry.away))
+    room.map_or(Ok(false), |mut room| room.is(&entry.away))
 }
 
 /// Looks for a device of `held` in `away`, at home, and in the end in every namespace that a process is in.
 pub(crate) fn find(held: &Held, lent: &Lent, away: Option<&mut Room>, home: &mut Engine) -> Result<Whereabouts> {
     let identity = &lent.device.identity;
     if let Some(room) = away {
-        let there = link::get_by_index(&mut room.socket, lent.index)?;
+        let there = link::get_by_index(room.socket()?, lent.index)?;
         let is_it = |link: &Link| is_possible(identity, link) && (held.is_carried || is_untouched(lent, link));
         if let Some(link) = there.filter(is_it) {
             return Ok(Whereabouts::Away(link, room.path.clone()));
         }
-        if let Some(link) = link::list(&mut room.socket, None)?.into_iter().find(|link| is_known(lent, link)) {
+        if let Some(link) = link::list(room.socket()?, None)?.into_iter().find(|link| is_known(lent, link)) {
             return Ok(Whereabouts::Away(link, room.path.clone()));
         }
     }
-    let socket = home.socket(Side::Host)?;
-    let there = link::get_by_index(socket, identity.index)?;
-    if let Some(link) = there.filter(|link| is_possible(identity, link) && is_named(lent, link)) {
+    if let Some(link) = at_home(lent, home)? {
         return Ok(Whereabouts::Home(link));
     }
-    if let Some(link) = link::list(socket, None)?.into_iter().find(|link| is_known(lent, link)) {
+    if let Some(link) = link::list(home.socket(Side::Host)?, None)?.into_iter().find(|link| is_known(lent, link)) {
         return Ok(Whereabouts::Home(link));
     }
     if let Some(owner) = lent_again(held, lent) {
@@ -115,6 +123,13 @@ pub(crate) fn find(held: &Held, lent: &Lent, away: Option<&mut Room>, home: &mut
     // A carry that was cut off leaves it in one of the two.
     let found = if held.is_carried { elsewhere(held, lent) } else { None };
     Ok(found.map_or(Whereabouts::Gone, |(link, path)| Whereabouts::Away(link, path)))
+}
+
+/// The device, if it is at home under its own index.
+pub(crate) fn at_home(lent: &Lent, home: &mut Engine) -> Result<Option<Link>> {
+    let identity = &lent.device.identity;
+    let there = link::get_by_index(home.socket(Side::Host)?, identity.index)?;
+    Ok(there.filter(|link| is_possible(identity, link) && is_named(lent, link)))
 }
 
 /// To whom the device is lent by another entry: somebody else brought it home, and it was carried again.
@@ -147,8 +162,11 @@ fn elsewhere(held: &Held, lent: &Lent) -> Option<(Link, PathBuf)> {
                 continue;
             }
             let room = Room::at(&path).ok().flatten();
-            let room = room.filter(|room| room.netns.owner().is_ok_and(|there| there == owner));
-            let links = room.and_then(|mut room| link::list(&mut room.socket, None).ok());
+            let is_ours = |room: &Room| {
+                let netns = room.engine.netns(Side::Container);
+                netns.is_some_and(|netns| netns.owner().is_ok_and(|there| there == owner))
+            };
+            let links = room.filter(is_ours).and_then(|mut room| link::list(room.socket().ok()?, None).ok());
             let mut links = links.unwrap_or_default();
             links.retain(|link| is_marked(lent, link));
             if let Some(link) = links.pop() {

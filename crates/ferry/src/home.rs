@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use kernel::netlink::address::{self, Address, flags};
 use kernel::netlink::altname;
 use kernel::netlink::link::{self, Change, Link};
-use kernel::netlink::transfer::{Transfer, transfer};
+use kernel::netlink::transfer::{Transfer, take_down, transfer};
 use kernel::netns::Netns;
 use plan::{Engine, Plan, Side, op};
 
 use crate::error::{Error, Result};
-use crate::find::{Room, Whereabouts, away, find};
+use crate::find::{Room, Whereabouts, at_home, away, find};
 use crate::journal::{Held, Lent, boot, now};
 use crate::place::Place;
 use crate::plan::Others;
@@ -154,6 +154,9 @@ impl<'a> Coming<'a> {
                         // A namespace that is gone a moment later is looked for again.
                         None => Room::at(&path)?.map_or(Ok(()), |mut other| self.leave(&link, &mut other, home)),
                     };
+                    if let Some(link) = left.as_ref().ok().and_then(|()| at_home(self.lent, home).ok()?) {
+                        return self.arrive(link, home);
+                    }
                     refused = left.err();
                 }
             }
@@ -192,7 +195,7 @@ impl<'a> Coming<'a> {
         for own in &link.altnames {
             let is_taken = link::get(socket, own)?.is_some();
             if is_taken || !identity.altnames.contains(own) {
-                altname::remove(&mut room.socket, link.index, own, &link.name)?;
+                altname::remove(room.socket()?, link.index, own, &link.name)?;
             }
         }
         let is_free = link::get_by_index(socket, identity.index)?.is_none();
@@ -201,8 +204,12 @@ impl<'a> Coming<'a> {
             None => identity.name.clone(),
         };
         let Some(here) = here else { return Ok(()) };
+        let away = room.socket()?;
+        if link.is_up() {
+            take_down(away, link.index, &link.name)?;
+        }
         transfer(
-            &mut room.socket,
+            away,
             &Transfer {
                 index: link.index,
                 name: &link.name,
@@ -242,21 +249,15 @@ impl<'a> Coming<'a> {
             let added = altname::add(socket, link.index, own, &link.name);
             self.errors.extend(added.err().map(|error| error.to_string()));
         }
+        home.found(Side::Host, link.clone());
         self.link = Some(link);
         Ok(())
     }
 
     /// Takes away what stays where the device was.
-    fn clear_up(&mut self, room: &Room) {
+    fn clear_up(&mut self, room: &mut Room) {
         let plan = self.lent.there().staying_plan(Side::Container);
-        if plan.steps.is_empty() {
-            return;
-        }
-        let cleared = room.netns.try_clone().map_err(plan::Error::from).and_then(|netns| Engine::open(Some(netns)));
-        match cleared {
-            Ok(mut engine) => self.errors.extend(engine.remove(&plan).iter().map(ToString::to_string)),
-            Err(error) => self.errors.push(error.to_string()),
-        }
+        self.errors.extend(room.engine.remove(&plan).iter().map(ToString::to_string));
     }
 
     /// Takes away addresses that came before their turn, since of several in one subnet the kernel gives the first its

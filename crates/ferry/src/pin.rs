@@ -94,17 +94,16 @@ impl Pins {
 
     /// Makes the directory, which is open and locked as `dir`, a private mount, if it is none.
     fn mount_dir(&self, dir: &File) -> Result<()> {
-        if is_mount(&self.dir)? {
-            return Ok(());
-        }
-        dir.lock().map_err(|error| Error::io(format_args!("lock {}", self.dir.display()), &error))?;
-        if is_mount(&self.dir)? {
-            return Ok(());
-        }
         let what = |errno: rustix::io::Errno| {
             Error::new(format_args!("make {} a private mount", self.dir.display()), errno.raw_os_error())
         };
-        rustix::mount::mount_bind(&self.dir, &self.dir).map_err(what)?;
+        if !is_mount(&self.dir)? {
+            dir.lock().map_err(|error| Error::io(format_args!("lock {}", self.dir.display()), &error))?;
+            if !is_mount(&self.dir)? {
+                rustix::mount::mount_bind(&self.dir, &self.dir).map_err(what)?;
+            }
+        }
+        // Whoever mounted it may have been cut off here.
         rustix::mount::mount_change(&self.dir, MountPropagationFlags::PRIVATE).map_err(what)
     }
 }

@@ -1,7 +1,6 @@
 //! The engine's hands: the two namespaces, a socket in each, and what it has learned of their links.
 
 use kernel::depart::Nft;
-use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link};
 use kernel::netns::{Lock, Netns};
 use kernel::{Family, Socket};
@@ -245,10 +244,18 @@ impl Engine {
         self.links.push(Known { side, link, made: true });
     }
 
-    /// Remembers the hardware address that a link was given.
-    pub(crate) fn has_mac(&mut self, side: Side, name: &str, mac: Mac) {
+    /// Remembers a link that was there, and was read a moment ago.
+    pub fn found(&mut self, side: Side, link: Link) {
+        self.forget(side, &link.name);
+        self.links.push(Known { side, link, made: false });
+    }
+
+    /// Remembers what was changed of a link.
+    pub(crate) fn update(&mut self, side: Side, name: &str, change: impl FnOnce(&mut Link)) {
         let known = self.links.iter_mut().find(|known| known.side == side && known.link.name == name);
-        known.into_iter().for_each(|known| known.link.mac = Some(mac));
+        if let Some(known) = known {
+            change(&mut known.link);
+        }
     }
 
     /// Forgets a link that was removed or changed.

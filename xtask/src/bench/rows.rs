@@ -191,6 +191,10 @@ fn once(attachment: &Attachment<'_>, first: bool) -> Result<(f64, f64), String> 
     if first && attachment.network == Network::Masquerade {
         prove_masquerade(attachment, &added.stdout)?;
     }
+    if attachment.network == Network::HostDevice {
+        // A move waits for the grace periods of whatever ended before, and ours takes more programs to prove.
+        std::thread::sleep(SETTLE);
+    }
     attachment.warm()?;
     let deleted = attachment.del(&added.stdout)?;
     attachment.prove_deleted()?;

@@ -312,7 +312,7 @@ fn two_carry_one_device() {
         };
         carry(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap().commit().unwrap();
         let error = prepared.carry(&ferry.journal).err().expect("it is gone");
-        assert!(error.to_string().starts_with("move link d0 to another namespace as net1: No such device"), "{error}");
+        assert!(error.to_string().starts_with("set down on link d0: No such device"), "{error}");
         sh(&format!("nsenter --net={} ip link show net1", path.display()));
         assert!(recover::release(&ferry.journal, "another", None).unwrap().unwrap()[0].is_home);
         similar(&before, &snapshot());

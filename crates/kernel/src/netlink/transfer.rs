@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_bindings::rt_link::{Ifinfomsg, Request};
 
-use super::Socket;
+use super::{Socket, link};
 use crate::error::Result;
 
 /// A move.
@@ -51,6 +51,15 @@ pub fn transfer(socket: &mut Socket, transfer: &Transfer<'_>) -> Result<()> {
     }
     drop(attributes);
     socket.change(&request, transfer)
+}
+
+/// Takes a link down that is about to be moved. The move would do that too, and then wait for the end of everything that the
+/// link had, all at once (`rcu_barrier`): done before, it is over a millisecond earlier on two processors.
+///
+/// # Errors
+/// `ENODEV` if there is none of this index; the kernel's words otherwise.
+pub fn take_down(socket: &mut Socket, index: u32, name: &str) -> Result<()> {
+    link::set(socket, index, name, &link::Change { up: Some(false), ..link::Change::default() })
 }
 
 impl fmt::Display for Transfer<'_> {

@@ -47,9 +47,7 @@ impl Change {
         // A link that was made a moment ago has none of this yet and takes all of it along when it goes.
         if engine.made(side, &self.device) {
             link::set(engine.socket(side)?, index, &self.device, &self.request())?;
-            if let Some(mac) = self.mac {
-                engine.has_mac(side, &self.device, mac);
-            }
+            engine.update(side, &self.device, |link| self.put_on(link));
             return Ok(Done::Made);
         }
         let Some(found) = engine.link(side, &self.device)?.cloned() else { return Ok(Done::Present) };
@@ -57,16 +55,39 @@ impl Change {
         if previous == Self::of(&self.device) {
             return Ok(Done::Present);
         }
-        engine.forget(side, &self.device);
-        let socket = engine.socket(side)?;
-        match link::set(socket, index, &self.device, &self.request()) {
-            Ok(()) => Ok(Done::changed(previous)),
+        match link::set(engine.socket(side)?, index, &self.device, &self.request()) {
+            Ok(()) => {
+                engine.update(side, &self.device, |link| self.put_on(link));
+                Ok(Done::changed(previous))
+            }
             Err(refused) => {
+                engine.forget(side, &self.device);
+                let socket = engine.socket(side)?;
                 // The kernel stops at the field that it refuses; those before it are set.
                 let cleanup = link::set(socket, index, &self.device, &previous.request()).err();
                 let same = |error: &kernel::Error| error.errno == refused.errno;
                 Err(Error { cleanup: cleanup.filter(|error| !same(error)).into_iter().collect(), ..refused.into() })
             }
+        }
+    }
+
+    /// What `link` is now that this was set.
+    fn put_on(&self, link: &mut Found) {
+        let flags = [(flags::UP, self.up), (flags::PROMISC, self.promisc), (flags::ALLMULTI, self.allmulti)];
+        for (flag, wanted) in flags {
+            match wanted {
+                Some(true) => link.flags |= flag,
+                Some(false) => link.flags &= !flag,
+                None => {}
+            }
+        }
+        link.mac = self.mac.or(link.mac);
+        link.mtu = self.mtu.unwrap_or(link.mtu);
+        link.txqlen = self.txqlen.unwrap_or(link.txqlen);
+        link.group = self.group.unwrap_or(link.group);
+        link.port = self.port.or(link.port);
+        if let Some(alias) = &self.alias {
+            link.alias = Some(alias.clone()).filter(|alias| !alias.is_empty());
         }
     }
 
