@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iputils-ping", "ping"),
     ("conntrack", "conntrack"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("systemd", "/lib/systemd/systemd-networkd"),
 ];
 
 /// Installs the packages that are missing, by apt-get.

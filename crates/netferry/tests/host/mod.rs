@@ -28,8 +28,14 @@ pub struct Ended {
 
 /// Runs `script` on a fresh host, as root.
 pub fn run(script: &str) -> Ended {
+    run_in(&["--net", "--mount", "--propagation", "private"], script)
+}
+
+/// Runs `script` on a fresh host, in namespaces that these arguments of `unshare` make.
+pub fn run_in(namespaces: &[&str], script: &str) -> Ended {
     let Output { stdout, stderr, .. } = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+        .args(namespaces)
+        .args(["sh", "-c"])
         .arg(format!("{PRELUDE}\n{script}"))
         .env("NETFERRY", env!("CARGO_BIN_EXE_netferry"))
         .env("NETCONFPATH", "/run/conf")
