@@ -14,6 +14,7 @@ use crate::find::is_at_path;
 use crate::home::{Returned, bring_home};
 use crate::journal::{Entry, Held, Journal, Looked, boot};
 use crate::name;
+use crate::place::Place;
 
 /// `EEXIST` of `errno(3)`.
 const EEXIST: i32 = 17;
@@ -177,13 +178,21 @@ pub fn release(journal: &Journal, owner: &str, hint: Option<&Path>) -> Result<Op
 }
 
 /// Brings home a device that another program carried: it is named `name` in `netns`, and its alias says what it was
-/// called. It comes home bare and down, as that program would have brought it. `None` if there is no such device.
+/// called. It comes home bare and down, as that program would have brought it. `None` if there is no such device, or if
+/// `journal` knows it: whoever has it there brings it home with all that it had.
 ///
 /// # Errors
 /// `EEXIST` if its name is taken at home; the kernel's words otherwise.
-pub fn by_alias(netns: Netns, name: &str) -> Result<Option<Returned>> {
+pub fn by_alias(journal: &Journal, netns: Netns, name: &str) -> Result<Option<Returned>> {
     let mut engine = Engine::open(Some(netns))?;
     if engine.is_one_namespace()? {
+        return Ok(None);
+    }
+    let cookie = engine.socket(Side::Container)?.netns_cookie();
+    let there = engine.netns(Side::Container).map(|netns| Place::of(netns, cookie)).transpose()?;
+    let is_there = |entry: &Entry| there.is_some_and(|there| entry.away.is(&there));
+    let has = |entry: &Entry| is_there(entry) && entry.lent.iter().any(|lent| lent.name == name);
+    if list(journal)?.iter().flatten().any(|listed| has(&listed.entry)) {
         return Ok(None);
     }
     let Some(here) = engine.netns(Side::Host).map(Netns::try_clone).transpose()? else { return Ok(None) };

@@ -141,3 +141,14 @@ fn collected() {
     stage.node.run(["rmdir", &format!("{STORE}/other")]).ok();
     stage.judge();
 }
+
+/// It has the name that this DEL asks for, but is lent to another network, whose entry knows all that it had.
+#[test]
+fn not_by_the_del_of_another_network() {
+    let stage = Stage::new();
+    stage.add(&network(json!({})));
+    stage.del(&network(json!({"name": "m"})));
+    assert!(stage.inside("ip -brief address show eth0").contains("10.1.0.5/24"));
+    stage.del(&network(json!({})));
+    stage.judge();
+}

@@ -124,12 +124,13 @@ fn del(request: &Request) -> Result<(), Error> {
         Path::new(ferry::journal::DEFAULT)
     });
     let hint = request.env.netns.as_deref().map(Path::new);
-    match recover::release(&Journal::at(data_dir), &owner(request), hint) {
+    let journal = Journal::at(data_dir);
+    match recover::release(&journal, &owner(request), hint) {
         Ok(Some(returned)) => {
             let notes = returned.iter().flat_map(|one| one.notes.iter().map(move |note| (&one.device, note)));
             notes.for_each(|(device, note)| eprintln!("netferry: {device}: {note}"));
         }
-        Ok(None) => errors.extend(by_alias(request).err()),
+        Ok(None) => errors.extend(by_alias(&journal, request).err()),
         Err(error) => errors.push(from_ferry(error)),
     }
     errors.extend(Ipam::of(request).del().err());
@@ -137,9 +138,9 @@ fn del(request: &Request) -> Result<(), Error> {
 }
 
 /// Brings home what the reference plugin carried: it notes the name on the host in the alias.
-fn by_alias(request: &Request) -> Result<(), Error> {
+fn by_alias(journal: &Journal, request: &Request) -> Result<(), Error> {
     match netns_if_there(request)? {
-        Some(netns) => recover::by_alias(netns, &request.env.ifname).map(drop).map_err(from_ferry),
+        Some(netns) => recover::by_alias(journal, netns, &request.env.ifname).map(drop).map_err(from_ferry),
         None => Ok(()),
     }
 }
