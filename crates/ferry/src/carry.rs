@@ -19,7 +19,7 @@ use crate::journal::{Entry, Held, Journal, Lent, Restore};
 use crate::place::Place;
 use crate::plan::Others;
 use crate::sysctl::Sysctl;
-use crate::{Device, Obstacle, Passage, Policy, manager, preflight};
+use crate::{Device, Obstacle, Passage, Policy, manager, name, preflight};
 
 /// The key of the reverse path filter.
 const RP_FILTER: &str = "rp_filter";
@@ -112,7 +112,10 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
     let (here, there) = (link::list(home, None)?, link::list(away, None)?);
     let mut taken: Vec<u32> = there.iter().map(|link| link.index).collect();
     let mut obstacles = Vec::new();
-    for wanted in order.devices {
+    // A template takes what fixed names leave.
+    let mut wanted: Vec<&Wanted<'_>> = order.devices.iter().collect();
+    wanted.sort_by_key(|wanted| name::is_template(wanted.name));
+    for wanted in wanted {
         let device = capture_among(home, &here, wanted.device, &Policy::WIDEST)?;
         if entry.lent.iter().any(|other| other.device.identity.index == device.identity.index) {
             obstacles.push((device.identity.name, Obstacle::Twice));
@@ -145,7 +148,7 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
     Ok(Prepared { engine, entry, obstacles, notes })
 }
 
-fn place(engine: &mut Engine, side: Side) -> Result<Place> {
+pub(crate) fn place(engine: &mut Engine, side: Side) -> Result<Place> {
     engine.socket(side)?;
     let cookie = engine.socket(side)?.netns_cookie();
     let netns = engine.netns(side).ok_or_else(|| kernel::Error::new("identify a network namespace", ENODEV))?;

@@ -326,7 +326,10 @@ fn lay_out(coming: &mut [Coming<'_>], since: u64, home: &mut Engine) {
         one.put_back(&device.address_plan(Side::Host), home);
     }
     for (one, device) in &mut there {
-        let mut plan = device.way_plan(Side::Host, &others(device, home), &mut one.errors);
+        let mut plan = Plan::new();
+        if one.lent.restores_ways() {
+            plan.extend(device.way_plan(Side::Host, &others(device, home), &mut one.errors));
+        }
         plan.extend(device.settled_plan(Side::Host));
         one.put_back(&plan, home);
     }

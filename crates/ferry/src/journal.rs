@@ -10,6 +10,7 @@
 
 mod entry;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -41,6 +42,10 @@ enum Mark {
     Carried,
     /// Somebody has begun to bring them home.
     Returning,
+    /// Another than the owner counts on the devices too.
+    Shared(String),
+    /// The owner, or another, does so no more.
+    Released(String),
     /// Every device is home; this could not be put back.
     Left(Vec<String>),
 }
@@ -60,6 +65,8 @@ pub struct Held {
     pub is_carried: bool,
     /// Somebody has begun to bring the devices home.
     pub is_returning: bool,
+    /// Who counts on the devices: the owner, as long as it does, and those that share them.
+    pub holders: BTreeSet<String>,
     /// What a return before could not put back.
     pub left: Vec<String>,
     file: File,
@@ -200,6 +207,8 @@ impl Journal {
             match serde_json::from_str(mark) {
                 Ok(Mark::Carried) => held.is_carried = true,
                 Ok(Mark::Returning) => held.is_returning = true,
+                Ok(Mark::Shared(who)) => drop(held.holders.insert(who)),
+                Ok(Mark::Released(who)) => drop(held.holders.remove(&who)),
                 Ok(Mark::Left(left)) => held.left = left,
                 Err(error) => {
                     return Err(Error::Unreadable { why: format!("mark {mark}: {error}"), path: held.path.clone() });
@@ -215,8 +224,9 @@ impl Journal {
 }
 
 impl Held {
-    const fn of(entry: Entry, end: u64, file: File, path: PathBuf, pins: Pins) -> Self {
-        Self { entry, is_carried: false, is_returning: false, left: Vec::new(), file, end, path, pins }
+    fn of(entry: Entry, end: u64, file: File, path: PathBuf, pins: Pins) -> Self {
+        let holders = BTreeSet::from([entry.owner.clone()]);
+        Self { entry, is_carried: false, is_returning: false, holders, left: Vec::new(), file, end, path, pins }
     }
 
     /// Marks that every device is where it was carried to.
@@ -237,6 +247,28 @@ impl Held {
         if self.is_carried && !self.is_returning {
             self.mark(&Mark::Returning)?;
             self.is_returning = true;
+        }
+        Ok(())
+    }
+
+    /// Marks that `who` counts on the devices too.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn share(&mut self, who: &str) -> Result<()> {
+        if self.holders.insert(who.to_owned()) {
+            self.mark(&Mark::Shared(who.to_owned()))?;
+        }
+        Ok(())
+    }
+
+    /// Marks that `who` counts on the devices no more.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn release(&mut self, who: &str) -> Result<()> {
+        if self.holders.remove(who) {
+            self.mark(&Mark::Released(who.to_owned()))?;
         }
         Ok(())
     }

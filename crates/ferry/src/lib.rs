@@ -4,8 +4,10 @@
 //! again and is stored as JSON. [`Policy`] says which of its addresses are meant. [`preflight()`] says what would be in the
 //! way of carrying it. [`carry()`] carries devices, all or none, as the [`Journal`] has it before anything is changed;
 //! [`bring_home()`] brings them home, whatever has become of them meanwhile; [`recover`] does so for those whose owner is
-//! gone. The crate knows no container words.
+//! gone. Several may [`share`] a device, and what another program has carried is [adopted](adopt()). The crate knows no
+//! container words.
 
+mod adopt;
 mod capture;
 pub mod carry;
 pub mod device;
@@ -24,9 +26,11 @@ mod preflight;
 pub mod recover;
 pub mod route;
 mod select;
+pub mod share;
 mod show;
 pub mod sysctl;
 
+pub use adopt::adopt;
 pub use capture::capture;
 pub use carry::{Crossing, Order, Prepared, Wanted, carry, check, mend, prepare};
 pub use device::Device;

@@ -94,7 +94,7 @@ pub fn list(journal: &Journal) -> Result<Vec<Result<Listed>>> {
 fn standing(held: &Held) -> Result<Standing> {
     Ok(if held.entry.boot != boot()? {
         Standing::Rebooted
-    } else if !held.is_carried || held.is_returning || !held.left.is_empty() {
+    } else if !held.is_carried || held.is_returning || held.holders.is_empty() || !held.left.is_empty() {
         Standing::Interrupted
     } else if held.entry.netns.is_some() && !is_at_path(&held.entry)? {
         Standing::Orphaned

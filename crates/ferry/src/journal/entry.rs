@@ -70,6 +70,8 @@ pub enum Restore {
     /// Unless a manager has the device, which gives it its own.
     #[default]
     Auto,
+    /// Addresses alone, unless a manager has the device.
+    Addresses,
     /// Whoever manages it.
     Always,
     /// Never.
@@ -77,13 +79,18 @@ pub enum Restore {
 }
 
 impl Lent {
-    /// True if addresses, routes, rules and neighbours are put back at home.
+    /// True if addresses are put back at home.
     pub const fn restores(&self) -> bool {
         match self.restore {
-            Restore::Auto => self.manager.is_none(),
+            Restore::Auto | Restore::Addresses => self.manager.is_none(),
             Restore::Always => true,
             Restore::Never => false,
         }
+    }
+
+    /// True if routes, rules and neighbours are put back at home too.
+    pub const fn restores_ways(&self) -> bool {
+        self.restores() && !matches!(self.restore, Restore::Addresses)
     }
 }
 

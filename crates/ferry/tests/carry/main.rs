@@ -7,6 +7,7 @@
 mod journal;
 mod partial;
 mod several;
+mod share;
 mod traffic;
 mod whole;
 

@@ -1,0 +1,104 @@
+//! Devices that several count on: the containers of a pod have one namespace between them, and each may ask for the same
+//! device. It is carried for the first, is there for the others, and comes home when the last has let go.
+
+use std::path::Path;
+
+use kernel::netns::Netns;
+use kernel::{Family, Socket};
+
+use crate::error::Result;
+use crate::home::{Returned, bring_home};
+use crate::journal::{Entry, Held, Journal, Lent, Looked};
+use crate::place::Place;
+
+/// The device named `device` at home, or alternatively so, if the journal has it as lent into `netns`.
+///
+/// # Errors
+/// The journal cannot be listed; what the kernel says of the namespaces. An entry that cannot be read is none.
+pub fn find(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<(String, Lent)>> {
+    let found = search(journal, netns, device)?;
+    Ok(found.and_then(|held| Some((held.entry.owner.clone(), named(&held.entry, device)?.clone()))))
+}
+
+/// Lets `who` count on that device too; false if it is not there any more.
+///
+/// # Errors
+/// Those of [`find`]; the journal cannot be written.
+pub fn join(journal: &Journal, netns: &Netns, device: &str, who: &str) -> Result<bool> {
+    match search(journal, netns, device)? {
+        Some(mut held) => held.share(who).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Lets go of everything that `who` counts on; what nobody counts on is brought home, then or if somebody was killed before
+/// he could. `hint` is where the devices may
+/// be, besides what the journal says.
+///
+/// # Errors
+/// The journal cannot be listed or written; the first of those of [`bring_home`], after everything was tried.
+pub fn leave(journal: &Journal, who: &str, hint: Option<&Path>) -> Result<Vec<Returned>> {
+    let (mut returned, mut failed) = (Vec::new(), None);
+    for path in journal.files()? {
+        let owner = match journal.look(&path) {
+            Ok(Some(Looked::Held(held))) if counts(&held, who) => held.entry.owner.clone(),
+            // It may be about to let `who` in, or be what `who` itself was killed at.
+            Ok(Some(Looked::Busy(entry))) => entry.owner,
+            _ => continue,
+        };
+        let outcome = journal.open(&owner).and_then(|held| match held {
+            Some(held) if counts(&held, who) => let_go(held, who, hint),
+            _ => Ok(Vec::new()),
+        });
+        match outcome {
+            Ok(more) => returned.extend(more),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(returned), Err)
+}
+
+fn counts(held: &Held, who: &str) -> bool {
+    held.holders.is_empty() || held.holders.contains(who)
+}
+
+fn let_go(mut held: Held, who: &str, hint: Option<&Path>) -> Result<Vec<Returned>> {
+    held.release(who)?;
+    if !held.holders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let returned = bring_home(&mut held, hint)?;
+    held.end()?;
+    Ok(returned)
+}
+
+/// The entry that has the device in `netns`, in this process's hands. Somebody who is carrying it there is waited for.
+fn search(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<Held>> {
+    let current = Netns::current()?;
+    let place = |netns: &Netns| -> Result<Place> {
+        let cookie = netns.run(&current, || Ok(Socket::open(Family::Route)?.netns_cookie()))?;
+        Ok(Place::of(netns, cookie)?)
+    };
+    let (home, away) = (place(&current)?, place(netns)?);
+    let is_it = |entry: &Entry| entry.home.is(&home) && entry.away.is(&away) && named(entry, device).is_some();
+    for path in journal.files()? {
+        let held = match journal.look(&path) {
+            Ok(Some(Looked::Held(held))) if is_it(&held.entry) => Some(*held),
+            Ok(Some(Looked::Busy(entry))) if is_it(&entry) => journal.open(&entry.owner)?,
+            _ => None,
+        };
+        let is_there = |held: &Held| is_it(&held.entry) && held.is_carried && !held.is_returning;
+        if let Some(held) = held.filter(is_there) {
+            return Ok(Some(held));
+        }
+    }
+    Ok(None)
+}
+
+fn named<'a>(entry: &'a Entry, device: &str) -> Option<&'a Lent> {
+    let has = |lent: &&Lent| {
+        let identity = &lent.device.identity;
+        identity.name == device || identity.altnames.iter().any(|altname| altname == device)
+    };
+    entry.lent.iter().find(has)
+}
