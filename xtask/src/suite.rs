@@ -61,6 +61,9 @@ pub fn fetch(wanted: &Wanted) -> Result<Fetched, String> {
 
 /// Downloads the package into `archives`, by the lists in `apt`: those that are there, unless they have become too old.
 fn download(apt: &Path, wanted: &Wanted, archives: &Path) -> Result<(), String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", apt.display());
+    fs::create_dir_all(apt.join("lists/partial")).map_err(fail)?;
+    fs::write(apt.join("apt.conf"), settings(apt)).and_then(|()| fs::write(apt.join("status"), "")).map_err(fail)?;
     let had_lists = apt.join(UPDATED).exists();
     if !had_lists {
         update(apt, wanted)?;
@@ -81,9 +84,6 @@ fn update(apt: &Path, wanted: &Wanted) -> Result<(), String> {
     let (true, Some(keyring)) = (has("apt-get"), keyring) else {
         return Err(format!("{package} of Debian {suite} needs apt-get and the package debian-archive-keyring"));
     };
-    let fail = |error: std::io::Error| format!("{}: {error}", apt.display());
-    fs::create_dir_all(apt.join("lists/partial")).map_err(fail)?;
-    fs::write(apt.join("apt.conf"), settings(apt)).and_then(|()| fs::write(apt.join("status"), "")).map_err(fail)?;
     // Unlike `indextargets`, this tells the sources of a machine whose lists have been removed, as in an image.
     let known = output(&["apt-get", "--print-uris", "update"]);
     let has_suite = |mirror: &&str| {
@@ -94,7 +94,8 @@ fn update(apt: &Path, wanted: &Wanted) -> Result<(), String> {
     if !mirrors(&known).iter().any(has_suite) {
         return Err(format!("no mirror of this machine's apt sources has Debian's suite {suite}, and {package} there"));
     }
-    fs::write(apt.join(UPDATED), "").map_err(fail)
+    let updated = apt.join(UPDATED);
+    fs::write(&updated, "").map_err(|error| format!("{}: {error}", updated.display()))
 }
 
 /// The suites that a package's dependencies are in: experimental holds only what differs from sid.
