@@ -1,4 +1,4 @@
-//! The OCI runtimes that tests run containers with: two that know `linux.netDevices` and two that are older than it.
+//! The OCI runtimes that tests run containers with, two that know `linux.netDevices` and two that are older than it, and Podman.
 //!
 //! The old ones are Debian 12's, installed; the new ones are of later suites (`suite`), unpacked with the libraries that they
 //! need and told to use those: this machine's C library may be older than theirs. Not by a loader in front of them, since runc
@@ -28,7 +28,10 @@ const KNOWN: [Known; 2] = [
     Known { name: "crun", suite: "sid", program: "usr/bin/crun", since: (1, 22) },
 ];
 
-/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new` and a `rootfs`, once they are there and of such a version.
+/// The engine.
+const PODMAN: Wanted = Wanted { package: "podman", suite: "trixie", with_dependencies: true };
+
+/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new`, a `rootfs`, and `podman` with what it calls, once they are there and of such a version.
 ///
 /// # Errors
 /// A runtime cannot be had, does not start, or is too new or too old.
@@ -38,18 +41,30 @@ pub fn fetch() -> Result<PathBuf, String> {
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for known in &KNOWN {
         let old = installed(known.name).ok_or_else(|| format!("please install {} of Debian 12", known.name))?;
-        for (age, program) in [("old", old), ("new", unpacked(known)?)] {
-            let link = directory.join(format!("{}-{age}", known.name));
-            let fail = |error: std::io::Error| format!("{}: {error}", link.display());
-            if link.symlink_metadata().is_ok() {
-                fs::remove_file(&link).map_err(fail)?;
-            }
-            symlink(&program, &link).map_err(fail)?;
+        let wanted = Wanted { package: known.name, suite: known.suite, with_dependencies: true };
+        let new = adapted(&suite::fetch(&wanted)?.directory, known.program)?;
+        for (age, program) in [("old", old), ("new", new)] {
+            let link = link(&program, directory.join(format!("{}-{age}", known.name)))?;
             check(&link, known, age == "new")?;
         }
     }
+    let podman = suite::fetch(&PODMAN)?.directory;
+    for program in ["usr/bin/podman", "usr/bin/conmon", "usr/lib/podman/netavark"] {
+        let adapted = adapted(&podman, program)?;
+        link(&adapted, directory.join(adapted.file_name().unwrap_or_default()))?;
+    }
     root_file_system(&directory.join("rootfs"))?;
     Ok(directory)
+}
+
+/// Makes `at` lead to a program.
+fn link(program: &Path, at: PathBuf) -> Result<PathBuf, String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", at.display());
+    if at.symlink_metadata().is_ok() {
+        fs::remove_file(&at).map_err(fail)?;
+    }
+    symlink(program, &at).map_err(fail)?;
+    Ok(at)
 }
 
 /// A root file system with busybox in it, that any number of containers share.
@@ -79,15 +94,14 @@ fn installed(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
-/// The program of the new one, which uses the libraries that were unpacked with it.
-fn unpacked(known: &Known) -> Result<PathBuf, String> {
-    let wanted = Wanted { package: known.name, suite: known.suite, with_dependencies: true };
-    let unpacked = suite::fetch(&wanted)?.directory;
-    let (original, adapted) = (unpacked.join(known.program), unpacked.join(known.name));
+/// A copy of an unpacked program that uses the libraries that were unpacked with it.
+fn adapted(unpacked: &Path, program: &str) -> Result<PathBuf, String> {
+    let original = unpacked.join(program);
+    let adapted = unpacked.join(original.file_name().unwrap_or_default());
     if !adapted.exists() {
         let loader = output(&["patchelf", "--print-interpreter", &original.to_string_lossy()]);
         let loader = Path::new(loader.trim()).file_name().ok_or("patchelf told no loader: please install patchelf")?;
-        let libraries = libraries(&unpacked)?;
+        let libraries = libraries(unpacked)?;
         let new = unpacked.join("new");
         fs::copy(&original, &new).map_err(|error| format!("{}: {error}", original.display()))?;
         let mut patch = command(&["patchelf", "--set-interpreter"]);

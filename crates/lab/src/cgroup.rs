@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const ROOT: &std::ffi::CStr = c"/sys/fs/cgroup";
 
-/// `$0` is the name of the cgroup. A line on standard output says that it is there. A cgroup that was killed can be removed
-/// when its last process has been buried.
+/// `$0` is the name of the cgroup. A line on standard output says that it is there. The kernel mounts nothing upon itself:
+/// hence the tmpfs between. A cgroup that was killed can be removed when its last process has been buried.
 const KEEPER: &str = r#"
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup && cd /sys/fs/cgroup && mkdir "$0" || exit
+    mount -t tmpfs tmpfs /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit
+    cd /sys/fs/cgroup && mkdir "$0" || exit
     echo; exec >/dev/null; cat
     echo 1 > "$0/cgroup.kill"
     for turn in $(seq 250); do

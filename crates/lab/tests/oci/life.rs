@@ -77,7 +77,8 @@ fn it_goes_with_a_killed_test(runtime: &Runtime) {
     victim.wait().unwrap();
     assert!(is_gone(pid));
     let node = Node::new().unwrap();
-    let find = format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; find /sys/fs/cgroup -maxdepth 1 -name 'lab-*{mark}'");
+    at_home(&node, "mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+    let find = format!("find /sys/fs/cgroup -maxdepth 1 -name 'lab-*{mark}'");
     assert_eq!(settle_text(|| at_home(&node, &find)), "");
 }
 
@@ -112,7 +113,8 @@ fn is_gone_now(pid: u32) -> bool {
     !Path::new(&format!("/proc/{pid}/ns/net")).exists()
 }
 
-fn is_gone(pid: u32) -> bool {
+/// Whether a process is no more, after five seconds at most.
+pub fn is_gone(pid: u32) -> bool {
     let end = Instant::now() + Duration::from_secs(5);
     while !is_gone_now(pid) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));

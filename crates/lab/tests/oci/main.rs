@@ -33,6 +33,7 @@ macro_rules! with_each_runtime {
 mod devices;
 mod hooks;
 mod life;
+mod podman;
 
 use lab::{Bundle, Node, Runtime, Task};
 use serde_json::{Value, json};
