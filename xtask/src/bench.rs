@@ -23,13 +23,16 @@ pub use target::BINARY;
 use crate::build::{floor, product};
 use crate::setup;
 use crate::shell::root;
-use crate::sid;
+use crate::suite::{self, Wanted};
 use network::Network;
 use node::Node;
 use options::Options;
 use stats::Results;
 use std::path::Path;
 use table::Table;
+
+/// The newest Go plugins that there are as a package.
+const PEER: Wanted = Wanted { package: "containernetworking-plugins", suite: "sid", with_dependencies: false };
 
 /// Measures what the command line asks for.
 ///
@@ -45,7 +48,7 @@ pub fn run() -> Result<(), String> {
             let target = setup::target();
             let product = product(target)?;
             if options.wants(rows::HOST_DEVICE) {
-                options.sid = Some(sid::fetch()?);
+                options.sid = Some(suite::fetch(&PEER)?);
             }
             node::enter(&product.plugins, &floor(target)?, &options)
         }

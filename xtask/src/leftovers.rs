@@ -1,4 +1,5 @@
-//! Whether the tests left the machine as it was: links, named namespaces, nftables tables, and processes of the run.
+//! Whether the tests left the machine as it was: links, named namespaces, nftables tables, mounts, cgroups, and processes of
+//! the run.
 
 use crate::shell::output;
 use std::collections::BTreeSet;
@@ -19,12 +20,13 @@ pub fn before() -> Before {
 }
 
 impl Before {
-    /// What is there now and was not before, and the processes marked with `run`; once those that let go of a socket on
-    /// the next beat of a second (`kernel::depart`) have had their time.
+    /// What is there now and was not before, and the cgroups and processes marked with `run`; once those that let go of
+    /// a socket on the next beat of a second (`kernel::depart`) have had their time.
     pub fn left(&self, run: &str) -> Vec<String> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let left: Vec<String> = things().difference(&self.0).cloned().chain(processes(run)).collect();
+            let new = things().difference(&self.0).cloned().collect::<Vec<_>>();
+            let left = [new, cgroups(run), processes(run)].concat();
             if left.is_empty() || Instant::now() > end {
                 return left;
             }
@@ -43,7 +45,28 @@ fn things() -> BTreeSet<String> {
     let links = links.lines().filter_map(|line| line.split(": ").nth(1)).map(|name| format!("link {name}"));
     let namespaces = named("namespace", output(&["ip", "netns", "list"]));
     let tables = named("nft", output(&["nft", "list", "tables"]));
-    links.chain(namespaces).chain(tables).collect()
+    let mounts = mounts();
+    let mounts = mounts.lines().filter_map(point).map(|point| format!("mount {point}"));
+    links.chain(namespaces).chain(tables).chain(mounts).collect()
+}
+
+/// The cgroups of the run, by their names: they are at the top of the hierarchy, as are those of other runs.
+fn cgroups(run: &str) -> Vec<String> {
+    let mark = format!("lab-{run}-");
+    let mounts = mounts();
+    let roots = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).filter_map(point);
+    let directories = roots.flat_map(std::fs::read_dir).flatten().flatten();
+    let left = directories.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mark));
+    left.map(|entry| format!("cgroup {}", entry.path().display())).collect()
+}
+
+fn mounts() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()
+}
+
+/// Where a line of `mountinfo` says that it is mounted.
+fn point(line: &str) -> Option<&str> {
+    line.split(' ').nth(4)
 }
 
 fn processes(run: &str) -> Vec<String> {

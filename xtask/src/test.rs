@@ -1,16 +1,17 @@
 //! `cargo xtask test`: everything that must hold before a change is committed, on any machine with Rust and root.
 //!
-//! Packages, release binaries, formatting, lints, all tests, those for another kernel; then the machine must be as it was. The last line is
+//! Packages, release binaries, OCI runtimes, formatting, lints, all tests, those for another kernel; then the machine must be as it was. The last line is
 //! `N passed, N failed`: tests, and each of the other steps counts as one. Arguments go to the test runner instead of
 //! `--workspace` (`cargo xtask test -p lab --test swap`); formatting, lints and the other kernel are then left out.
 
 use crate::build::{Product, product};
 use crate::leftovers::{self, RUN};
+use crate::runtimes;
 use crate::setup;
 use crate::shell::{command, has, run, shown};
 use crate::summary::{REPORT, Summary};
 use crate::vm;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FORMAT: &[&str] = &["cargo", "fmt", "--check"];
 const LINTS: &[&str] = &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -23,6 +24,8 @@ pub fn run_all() -> Result<(), String> {
     let chosen: Vec<String> = std::env::args().skip(2).collect();
     setup::packages()?;
     let product = product(setup::target())?;
+    // Without them the tests that need them fail, and say so; the others can do without.
+    let runtimes = runtimes::fetch();
     let mut steps = Vec::new();
     if chosen.is_empty() {
         steps.push(("format", run(&mut command(FORMAT))));
@@ -30,7 +33,8 @@ pub fn run_all() -> Result<(), String> {
     }
     let mark = format!("{}-{}", std::process::id(), nanoseconds());
     let before = leftovers::before();
-    let (mut summary, ran) = tests(&product, &chosen, &mark)?;
+    let (mut summary, ran) = tests(&product, runtimes.as_deref().ok(), &chosen, &mark)?;
+    steps.push(("runtimes", runtimes.map(drop)));
     // The runner's own failure is no step when it has told which tests failed.
     steps.push(("tests", if summary.failed > 0 { Ok(()) } else { ran }));
     if chosen.is_empty() {
@@ -52,7 +56,12 @@ pub fn run_all() -> Result<(), String> {
 }
 
 /// Runs the tests, showing what the runner says while it says it.
-fn tests(product: &Product, chosen: &[String], mark: &str) -> Result<(Summary, Result<(), String>), String> {
+fn tests(
+    product: &Product,
+    runtimes: Option<&Path>,
+    chosen: &[String],
+    mark: &str,
+) -> Result<(Summary, Result<(), String>), String> {
     let report = std::env::temp_dir().join(format!("netferry-test-{mark}"));
     let mut runner = command(if has("cargo-nextest") { &["cargo", "nextest", "run"] } else { &["cargo", "test"] });
     runner.arg("--no-fail-fast");
@@ -61,6 +70,7 @@ fn tests(product: &Product, chosen: &[String], mark: &str) -> Result<(Summary, R
         some => runner.args(some),
     };
     runner.env("NETFERRY_CNI_DIR", &product.plugins).env("NETFERRY_BIN", &product.netferry);
+    runner.envs(runtimes.map(|directory| ("NETFERRY_RUNTIMES", directory)));
     runner.env(REPORT, &report).env(RUN, mark);
     // Most of a test's time is the kernel's grace periods.
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);

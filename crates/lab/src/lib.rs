@@ -2,10 +2,12 @@
 //!
 //! [`Node`] plays the host, [`Container`] its containers; [`Plugins`] runs CNI binaries from any directory in them;
 //! [`Snapshot`] holds everything a call may have changed; [`fault`] fails each system call of a run in turn;
-//! [`packets`] sends real traffic; [`device`] is one with everything that the ferry carries. Nothing here touches the
-//! machine's own network, and nothing outlives its owner: a node's holder reads a pipe and ends when the test does,
-//! however the test ended.
+//! [`Runtime`] runs OCI containers, each a [`Task`] of a [`Bundle`], or [`Podman`] does; [`packets`] sends real traffic; [`device`] is one
+//! with everything that the ferry carries. Nothing here touches the machine's own network, and nothing outlives its owner:
+//! a node's holder reads a pipe and ends when the test does, however the test ended.
 
+mod bundle;
+mod cgroup;
 pub mod device;
 mod error;
 pub mod fault;
@@ -13,13 +15,18 @@ mod netns;
 mod node;
 pub mod packets;
 mod plugin;
+mod podman;
 mod process;
 pub mod report;
+mod runtime;
 mod snapshot;
 
+pub use bundle::Bundle;
 pub use error::{Error, Result};
 pub use netns::Namespaces;
 pub use node::{Container, Node};
 pub use plugin::{Attachment, Plugins, Verb};
+pub use podman::Podman;
 pub use process::{Invocation, Output};
+pub use runtime::{Runtime, Task};
 pub use snapshot::{Snapshot, settle};

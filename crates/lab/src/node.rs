@@ -6,6 +6,7 @@
 //! file like a runtime's, and vanishes with the node. The pipe closes when the test ends in any way, SIGKILL
 //! included; parent-death signals would follow the *thread* that made the node instead.
 
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::netns::{Namespaces, loopback_up, mount};
 use crate::process::{Invocation, Output};
@@ -15,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A network namespace that plays the host. Gone, with everything in it, when the last handle is dropped.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Node {
 struct Holder {
     process: Child,
     namespaces: Namespaces,
+    /// Dropped last: what the node's runtimes run.
+    cgroup: Mutex<Option<Cgroup>>,
 }
 
 /// A container's network namespace on a node. Its `lo` is down, as a runtime leaves it.
@@ -49,7 +52,7 @@ impl Node {
         let process = command.spawn().map_err(Error::during("make a node (are you root?)"))?;
         let namespaces = Namespaces::of_process(process.id())?;
         crate::report::namespace_test();
-        Ok(Node { holder: Arc::new(Holder { process, namespaces }) })
+        Ok(Node { holder: Arc::new(Holder { process, namespaces, cgroup: Mutex::default() }) })
     }
 
     /// A fresh container whose namespace path ends in `name`.
@@ -78,6 +81,15 @@ impl Node {
     /// Everything the kernel and the private directories hold now.
     pub fn snapshot(&self) -> Result<Snapshot> {
         Snapshot::take(self.namespaces(), &[Path::new("/run"), Path::new("/var/lib")])
+    }
+
+    /// Gives the node a cgroup, unless it has one.
+    pub(crate) fn own_cgroup(&self) -> Result<()> {
+        let mut cgroup = self.holder.cgroup.lock().unwrap_or_else(PoisonError::into_inner);
+        if cgroup.is_none() {
+            *cgroup = Some(Cgroup::new(self.namespaces())?);
+        }
+        Ok(())
     }
 
     /// The processes that run in this node, besides its holder.

@@ -5,7 +5,7 @@
 
 use crate::bench::contender::Contender;
 use crate::bench::options::Options;
-use crate::sid::Sid;
+use crate::suite::Fetched;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,7 +31,7 @@ impl Node {
     ///
     /// # Errors
     /// These are the machine's own, or a mount fails.
-    pub fn set_up(plugins: &Path, floor: &Path, sid: Option<&Sid>) -> Result<Node, String> {
+    pub fn set_up(plugins: &Path, floor: &Path, sid: Option<&Fetched>) -> Result<Node, String> {
         let root = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
         if root("self") == root("1") {
             return Err("this is the machine's own network namespace".to_owned());
@@ -43,7 +43,7 @@ impl Node {
             run(&["mount", "-t", kind, "none", at])?;
         }
         run(&["ip", "link", "set", "lo", "up"])?;
-        let sid = sid.map(|sid| sid.plugins.clone());
+        let sid = sid.map(|sid| sid.directory.join("usr/lib/cni"));
         let mut contenders = vec![Contender::Ours, Contender::Floor];
         contenders.extend(sid.iter().map(|_| Contender::GoSid));
         let mut node = Node { plugins: plugins.into(), floor: floor.into(), sid, contenders };
@@ -104,7 +104,7 @@ pub fn enter(plugins: &Path, floor: &Path, options: &Options) -> Result<(), Stri
     command.args(["--net", "--mount", "--propagation", "private", "--"]).arg(this);
     command.arg("bench").arg("--inside").args([plugins, floor]).args(["--n", &options.n.to_string()]);
     if let Some(sid) = &options.sid {
-        command.arg("--sid").arg(&sid.plugins).arg(&sid.version);
+        command.arg("--sid").arg(&sid.directory).arg(&sid.version);
     }
     command.args(options.only.iter().flat_map(|only| ["--only", only]));
     command.args(options.quick.then_some("--quick")).args(options.json.then_some("--json"));

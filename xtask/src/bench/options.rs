@@ -1,6 +1,6 @@
 //! The words after `cargo xtask bench`.
 
-use crate::sid::Sid;
+use crate::suite::Fetched;
 use std::path::PathBuf;
 
 /// What to measure, how often, and how to say it.
@@ -16,8 +16,8 @@ pub struct Options {
     pub json: bool,
     /// Set in the process that already has namespaces of its own: the plugins and the floor program.
     pub inside: Option<(PathBuf, PathBuf)>,
-    /// The plugins of Debian sid, told to that process if a row needs them.
-    pub sid: Option<Sid>,
+    /// The package of the plugins of Debian sid, told to that process if a row needs them.
+    pub sid: Option<Fetched>,
 }
 
 const USAGE: &str = "usage: cargo xtask bench [--n N] [--only ROW] [--quick] [--json]";
@@ -38,7 +38,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--json" => options.json = true,
                 "--inside" => options.inside = Some((value()?.into(), value()?.into())),
-                "--sid" => options.sid = Some(Sid { plugins: value()?.into(), version: value()? }),
+                "--sid" => options.sid = Some(Fetched { directory: value()?.into(), version: value()? }),
                 _ => return Err(USAGE.to_owned()),
             }
         }

@@ -4,10 +4,10 @@ use crate::bench::stats::Results;
 use crate::bench::table::Table;
 use crate::bench::target::Judged;
 use crate::shell::output;
-use crate::sid::Sid;
+use crate::suite::Fetched;
 
 /// What the page and the table say about the machine.
-pub fn machine(sid: Option<&Sid>) -> String {
+pub fn machine(sid: Option<&Fetched>) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = output(&["uname", "-sr"]);
     let rustc = output(&["rustc", "--version"]);

@@ -1,0 +1,135 @@
+//! Containers that come and go, and that nothing outlives its test.
+
+use super::{at_home, node, task};
+use lab::{Bundle, Node, Runtime, settle};
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+with_each_runtime!(it_comes_and_goes, it_ends_by_itself, it_goes_with_its_handle, it_goes_with_a_killed_test);
+
+fn it_comes_and_goes(runtime: &Runtime) {
+    let node = node();
+    let before = node.snapshot().unwrap();
+    let task = task(&node, runtime, |_| {});
+    task.create().unwrap().success().unwrap();
+    assert_eq!(task.state().unwrap()["status"], "created");
+    task.start().unwrap().success().unwrap();
+    assert_eq!(task.state().unwrap()["status"], "running");
+    assert_eq!(task.inside(["ls", "/proc/thread-self/root/run"]).unwrap().stdout, "bundle-c1\nnetns\n");
+    assert_eq!(task.inside(["sh", "-c", "ip -o link | wc -l"]).unwrap().stdout, "1\n");
+    // Its cgroup is the node's, in which it has one of its own; no controller has been turned on for that.
+    let own = at_home(&node, &format!("cat /proc/{}/cgroup", task.pid().unwrap()));
+    assert!(own.contains("/c1\n"), "{own}");
+    assert_eq!(at_home(&node, "cd /sys/fs/cgroup; cat cgroup.subtree_control; ls -d */"), "c1/\n");
+    task.kill("KILL").unwrap().success().unwrap();
+    assert_eq!(task.stopped().unwrap()["pid"], 0);
+    task.delete(false).unwrap().success().unwrap();
+    assert_eq!(task.traces().unwrap(), Vec::<&Path>::new());
+    assert_eq!(at_home(&node, "find /sys/fs/cgroup -mindepth 1 -type d"), "");
+    drop(task);
+    assert_eq!(settle(|| node.snapshot(), |now| before.diff(now)).unwrap(), None);
+}
+
+fn it_ends_by_itself(runtime: &Runtime) {
+    let node = Node::new().unwrap();
+    let task = task(&node, runtime, |config| config["process"]["args"] = json!(["/bin/sh", "-c", "echo said; exit 3"]));
+    let output = task.run().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_str()), (Some(3), "said\n"), "{}", output.describe());
+    assert_eq!(task.traces().unwrap(), Vec::<&Path>::new());
+}
+
+fn it_goes_with_its_handle(runtime: &Runtime) {
+    let node = Node::new().unwrap();
+    for is_started in [false, true] {
+        let task = task(&node, runtime, |_| {});
+        task.create().unwrap().success().unwrap();
+        if is_started {
+            task.start().unwrap().success().unwrap();
+        }
+        let pid = task.pid().unwrap();
+        drop(task);
+        assert!(is_gone(pid));
+        assert_eq!(at_home(&node, "ls /run; find /sys/fs/cgroup -mindepth 1 -type d"), "netns\n");
+    }
+}
+
+/// Created only, so that it would wait for ever to be started.
+fn it_goes_with_a_killed_test(runtime: &Runtime) {
+    if std::env::var_os("LAB_VICTIM").is_some() {
+        let node = Node::new().unwrap();
+        let task = task(&node, runtime, |_| {});
+        task.create().unwrap().success().unwrap();
+        println!("\ncontainer {}", task.pid().unwrap());
+        node.run(["sleep", "1000"]).unwrap();
+    }
+    let mut victim = Command::new(std::env::current_exe().unwrap());
+    let test = format!("life::it_goes_with_a_killed_test::{}", runtime.name.replace('-', "_"));
+    victim.args(["--exact", &test, "--nocapture"]).env("LAB_VICTIM", "1");
+    let mut victim = victim.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let said = BufReader::new(victim.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let pid = said.filter_map(|line| line.strip_prefix("container ")?.parse().ok()).next().unwrap();
+    assert!(!is_gone_now(pid));
+    let mark = format!("-{}-0", victim.id());
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert!(is_gone(pid));
+    let node = Node::new().unwrap();
+    at_home(&node, "mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+    let find = format!("find /sys/fs/cgroup -maxdepth 1 -name 'lab-*{mark}'");
+    assert_eq!(settle_text(|| at_home(&node, &find)), "");
+}
+
+/// A wrapper is called in the runtime's place with the same words; what is left is deleted by the runtime itself.
+#[test]
+fn through_a_wrapper() {
+    let node = Node::new().unwrap();
+    let runtime = Runtime::named("crun-old").unwrap();
+    let bundle = Bundle::new(&node, "c1", |_| {}).unwrap();
+    let script = "#!/bin/sh\necho \"$@\" >> /run/bundle-c1/calls\nexec \"$REAL\" \"$@\"\n";
+    let wrapper = bundle.write("wrapper", 0o700, script).unwrap();
+    let task = runtime.through(wrapper, &[("REAL", runtime.path.to_str().unwrap())]).task(bundle);
+    task.create().unwrap().success().unwrap();
+    task.start().unwrap().success().unwrap();
+    let pid = task.pid().unwrap();
+    let calls = task.bundle().read("calls").unwrap();
+    let root = "--root /run/bundle-c1/root";
+    let expected = format!("{root} create --bundle /run/bundle-c1 c1\n{root} start c1\n{root} state c1\n");
+    assert_eq!(calls, expected);
+    drop(task);
+    assert!(is_gone(pid));
+}
+
+#[test]
+fn there_are_four() {
+    let all = Runtime::all().unwrap();
+    let names: Vec<(&str, bool)> = all.iter().map(|one| (one.name.as_str(), one.knows_net_devices)).collect();
+    assert_eq!(names, [("runc-old", false), ("crun-old", false), ("runc-new", true), ("crun-new", true)]);
+}
+
+fn is_gone_now(pid: u32) -> bool {
+    !Path::new(&format!("/proc/{pid}/ns/net")).exists()
+}
+
+/// Whether a process is no more, after five seconds at most.
+pub fn is_gone(pid: u32) -> bool {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !is_gone_now(pid) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    is_gone_now(pid)
+}
+
+/// What is said once it is nothing, or after five seconds.
+fn settle_text(say: impl Fn() -> String) -> String {
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        let said = say();
+        if said.is_empty() || Instant::now() > end {
+            return said;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

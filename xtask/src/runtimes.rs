@@ -1,0 +1,154 @@
+//! The OCI runtimes that tests run containers with, two that know `linux.netDevices` and two that are older than it, and Podman.
+//!
+//! The old ones are Debian 12's, installed; the new ones are of later suites (`suite`), unpacked with the libraries that they
+//! need and told to use those: this machine's C library may be older than theirs. Not by a loader in front of them, since runc
+//! starts itself again by `/proc/self/exe`. See patchelf(1), ld.so(8).
+
+use crate::build::target_directory;
+use crate::setup;
+use crate::shell::{command, output, run};
+use crate::suite::{self, Wanted};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+const PACKAGES: &[(&str, &str)] =
+    &[("runc", "runc"), ("crun", "crun"), ("busybox-static", "busybox"), ("patchelf", "patchelf")];
+
+/// A runtime: its name, the suite of the new one and its program there, and the first version with netDevices.
+struct Known {
+    name: &'static str,
+    suite: &'static str,
+    program: &'static str,
+    since: (u32, u32),
+}
+
+const KNOWN: [Known; 2] = [
+    Known { name: "runc", suite: "experimental", program: "usr/sbin/runc", since: (1, 4) },
+    Known { name: "crun", suite: "sid", program: "usr/bin/crun", since: (1, 22) },
+];
+
+/// The engine.
+const PODMAN: Wanted = Wanted { package: "podman", suite: "trixie", with_dependencies: true };
+
+/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new`, a `rootfs`, and `podman` with what it calls, once they are there and of such a version.
+///
+/// # Errors
+/// A runtime cannot be had, does not start, or is too new or too old.
+pub fn fetch() -> Result<PathBuf, String> {
+    setup::install(PACKAGES)?;
+    let directory = target_directory().join("runtimes");
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    for known in &KNOWN {
+        let old = installed(known.name).ok_or_else(|| format!("please install {} of Debian 12", known.name))?;
+        let wanted = Wanted { package: known.name, suite: known.suite, with_dependencies: true };
+        let new = adapted(&suite::fetch(&wanted)?.directory, known.program)?;
+        for (age, program) in [("old", old), ("new", new)] {
+            let link = link(&program, directory.join(format!("{}-{age}", known.name)))?;
+            check(&link, known, age == "new")?;
+        }
+    }
+    let podman = suite::fetch(&PODMAN)?.directory;
+    for program in ["usr/bin/podman", "usr/bin/conmon", "usr/lib/podman/netavark"] {
+        let adapted = adapted(&podman, program)?;
+        link(&adapted, directory.join(adapted.file_name().unwrap_or_default()))?;
+    }
+    root_file_system(&directory.join("rootfs"))?;
+    Ok(directory)
+}
+
+/// Makes `at` lead to a program.
+fn link(program: &Path, at: PathBuf) -> Result<PathBuf, String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", at.display());
+    if at.symlink_metadata().is_ok() {
+        fs::remove_file(&at).map_err(fail)?;
+    }
+    symlink(program, &at).map_err(fail)?;
+    Ok(at)
+}
+
+/// A root file system with busybox in it, that any number of containers share.
+fn root_file_system(there: &Path) -> Result<(), String> {
+    if there.exists() {
+        return Ok(());
+    }
+    let busybox = installed("busybox").ok_or("please install busybox-static")?;
+    let new = there.with_extension("new");
+    let make = || {
+        if new.exists() {
+            fs::remove_dir_all(&new)?;
+        }
+        ["bin", "dev", "proc", "sys", "tmp"].iter().try_for_each(|name| fs::create_dir_all(new.join(name)))?;
+        fs::copy(busybox, new.join("bin/busybox"))?;
+        ["cat", "sh", "sleep", "true"].iter().try_for_each(|name| symlink("busybox", new.join("bin").join(name)))
+    };
+    make().map_err(|error: std::io::Error| format!("{}: {error}", new.display()))?;
+    let mut tried = command(&["chroot"]);
+    run(tried.arg(&new).arg("/bin/true")).map_err(|error| format!("please install busybox-static: {error}"))?;
+    fs::rename(&new, there).map_err(|error| format!("{}: {error}", there.display()))
+}
+
+/// Where a program of PATH is.
+fn installed(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+/// A copy of an unpacked program that uses the libraries that were unpacked with it.
+fn adapted(unpacked: &Path, program: &str) -> Result<PathBuf, String> {
+    let original = unpacked.join(program);
+    let adapted = unpacked.join(original.file_name().unwrap_or_default());
+    if !adapted.exists() {
+        let loader = output(&["patchelf", "--print-interpreter", &original.to_string_lossy()]);
+        let loader = Path::new(loader.trim()).file_name().ok_or("patchelf told no loader: please install patchelf")?;
+        let libraries = libraries(unpacked)?;
+        let new = unpacked.join("new");
+        fs::copy(&original, &new).map_err(|error| format!("{}: {error}", original.display()))?;
+        let mut patch = command(&["patchelf", "--set-interpreter"]);
+        // Not a RUNPATH, which the libraries themselves would not be searched by.
+        patch.arg(libraries.join(loader)).args(["--force-rpath", "--set-rpath"]).arg(&libraries).arg(&new);
+        run(&mut patch)?;
+        fs::rename(&new, &adapted).map_err(|error| format!("{}: {error}", adapted.display()))?;
+    }
+    Ok(adapted)
+}
+
+/// The directory of an unpacked C library, named after the architecture.
+fn libraries(unpacked: &Path) -> Result<PathBuf, String> {
+    let lib = unpacked.join("usr/lib");
+    let entries = fs::read_dir(&lib).map_err(|error| format!("{}: {error}", lib.display()))?;
+    let mut directories = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    directories.find(|path| path.join("libc.so.6").exists()).ok_or_else(|| format!("{}: no C library", lib.display()))
+}
+
+fn check(program: &Path, known: &Known, is_new: bool) -> Result<(), String> {
+    let Known { name, since, .. } = known;
+    let said = output(&[&program.to_string_lossy(), "--version"]);
+    let first = said.lines().next().unwrap_or_default();
+    let version = version(first).ok_or_else(|| format!("{}: does not tell its version", program.display()))?;
+    if (version >= *since) != is_new {
+        let (than, age) = (format!("{}.{}", since.0, since.1), if is_new { "at least" } else { "older than" });
+        return Err(format!("{} is {first}: the tests need {name} {age} {than}", program.display()));
+    }
+    eprintln!("{}: {first}", program.display());
+    Ok(())
+}
+
+/// The first two numbers of `NAME version 1.4.3+ds1`.
+fn version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.split(' ').nth(2)?.split(|letter: char| !letter.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers() {
+        assert_eq!(version("runc version 1.1.5+ds1"), Some((1, 1)));
+        assert_eq!(version("crun version 1.28"), Some((1, 28)));
+        assert_eq!(version("crun version UNKNOWN"), None);
+        assert_eq!(version(""), None);
+    }
+}
