@@ -341,6 +341,14 @@ impl Crossing {
         }
     }
 
+    /// Ends the carry for good: nobody brings the devices home, and the namespace is not kept alive for them.
+    ///
+    /// # Errors
+    /// The journal cannot be written; whoever finds the entry brings the devices home.
+    pub fn give(self) -> Result<()> {
+        self.held.end()
+    }
+
     /// Sends the devices back, for `cause`.
     pub fn send_back(mut self, mut cause: plan::Error) -> Error {
         cause.cleanup.extend(self.engine.undo());

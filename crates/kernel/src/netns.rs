@@ -78,6 +78,21 @@ impl Netns {
         Ok(Self { fd })
     }
 
+    /// Makes a namespace, which goes with its last descriptor.
+    ///
+    /// # Errors
+    /// `EPERM` without the right to; what starting a thread says.
+    pub fn fresh() -> Result<Self> {
+        let what = "make a network namespace";
+        let make = move || {
+            // SAFETY: no descriptor table is unshared, and the thread ends here.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.map_err(sys(what))?;
+            Self::current()
+        };
+        let thread = std::thread::Builder::new().spawn(make).map_err(|error| Error::io(what, &error))?;
+        thread.join().unwrap_or_else(|_| Err(Error::new(what, libc::ECHILD)))
+    }
+
     /// Another descriptor of the same namespace.
     ///
     /// # Errors

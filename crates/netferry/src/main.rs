@@ -12,6 +12,7 @@ mod del;
 mod gc;
 mod home;
 mod list;
+mod oci;
 mod options;
 mod output;
 mod own;
@@ -60,6 +61,8 @@ enum Command {
     List(list::List),
     /// Bring home what a crash or a container that is gone has left behind
     Recover(recover::Recover),
+    /// Network devices for containers of any OCI runtime
+    Oci(oci::Oci),
     /// Show what would be carried along with a network device
     Show(show::Show),
     /// Show what an add, or carrying devices, would do, and change nothing
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Return(r#return) => r#return.execute(&options),
         Command::List(list) => list.execute(&options),
         Command::Recover(recover) => recover.execute(&options),
+        Command::Oci(oci) => oci.execute(&options),
         Command::Show(show) => show.execute(&options),
         Command::Plan(plan) => plan.execute(&options),
     };

@@ -124,3 +124,36 @@ fn return_is_killed() {
     let functions = carried("before() { carry; }; victim() { $1 $NETFERRY return d0; }");
     table(&functions, "sendmsg write umount2 unlink rmdir flock setns", "signal=KILL", 40);
 }
+
+/// A process whose namespace a container has, and our hook as a runtime calls it: `created` with the process, `stopped`
+/// without one.
+const HOOKED: &str = r#"
+mkdir /run/bundle; nsenter --net=/run/netns/one sleep 1000 & holder=$!
+echo '{"ociVersion":"1.3.0","annotations":{"dev.netferry.carry":"all","dev.netferry.restore":"all","dev.netferry.allow-uplink":"true"},"linux":{"netDevices":{"d0":{"name":"net1"}},"namespaces":[{"type":"network"}]}}' > /run/bundle/config.json
+hook() { printf '{"ociVersion":"1.0.2","id":"c1","status":"%s","pid":%s,"bundle":"/run/bundle"}' $2 $3 | $1 $NETFERRY oci hook; }
+cure() {
+    $NETFERRY recover > /run/faults/recovered || { cat /run/faults/recovered; return 1; }
+    if $NETFERRY list | grep -q ' \(interrupted\|orphaned\|busy\) '; then $NETFERRY list; return 1; fi
+    hook '' stopped 0
+}
+trap 'kill $holder' EXIT
+"#;
+
+#[test]
+fn a_hook_is_killed_while_it_carries() {
+    let functions = carried(&format!("{HOOKED} before() {{ :; }}; victim() {{ hook \"$1\" created $holder; }}"));
+    table(&functions, "sendmsg mkdir write fsync mount flock setns read", "signal=KILL", 40);
+}
+
+#[test]
+fn a_hook_is_killed_while_it_brings_home() {
+    let functions =
+        carried(&format!("{HOOKED} before() {{ hook '' created $holder; }}; victim() {{ hook \"$1\" stopped 0; }}"));
+    table(&functions, "sendmsg write umount2 unlink rmdir flock setns", "signal=KILL", 40);
+}
+
+#[test]
+fn a_hook_is_refused() {
+    let functions = carried(&format!("{HOOKED} before() {{ :; }}; victim() {{ hook \"$1\" created $holder; }}"));
+    table(&functions, "sendmsg mkdir write fsync mount", "error=ENOSPC", 30);
+}

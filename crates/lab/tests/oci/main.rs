@@ -32,6 +32,7 @@ macro_rules! with_each_runtime {
 
 mod devices;
 mod hooks;
+mod lent;
 mod life;
 mod podman;
 

@@ -1,0 +1,298 @@
+//! netferry in front of, or hooked into, each runtime: the container has the device with all that the specification gives it,
+//! whatever the runtime, and the device is home again afterwards, whatever became of the container.
+
+use super::{at_home, node, task};
+use lab::{Bundle, Node, Runtime, Snapshot, Task, settle};
+use serde_json::{Value, json};
+
+with_each_runtime!(
+    by_a_hook_that_is_told,
+    by_a_hook_and_config_json,
+    by_the_wrapper,
+    everything_comes_back,
+    home_after_the_end_of_init,
+    all_or_none,
+    a_pod,
+    a_device_is_not_brought_home_if_nobody_wants_it
+);
+
+/// Three addresses of each family that go along, and some that do not; a route, a rule and a neighbour.
+const DEVICE: &str = "
+    ip link set p0 up; ip link set d0 up alias uplink group 7 txqueuelen 77; ip link property add dev d0 altname enp-d0
+    ip address add 10.1.0.5/24 broadcast 10.1.0.77 dev d0 label d0:web
+    ip address add 10.1.0.6/24 metric 50 noprefixroute dev d0; ip address add 10.9.9.1 peer 10.9.9.2/32 dev d0
+    ip address add 10.1.0.8/24 valid_lft 100000 preferred_lft 90000 dev d0; ip address add 10.3.0.1/24 dev d0 scope link
+    ip address add fd01::5/64 nodad dev d0; ip address add fd01::6/64 nodad metric 70 dev d0
+    ip address add fd02::5/64 nodad preferred_lft 0 noprefixroute dev d0
+    ip route add default via 10.1.0.1; ip route add default via 10.1.0.1 table 100; ip rule add from 10.1.0.5 lookup 100
+    ip neighbour add 10.1.0.40 lladdr 02:aa:00:00:00:01 nud permanent dev d0
+    for turn in $(seq 300); do ip link show d0 | grep -q 'state UP' && break; sleep 0.01; done";
+
+/// What the container has of it: what is permanent and global, as it was and in its order.
+const THERE: &str = "\
+eth9 02:00:00:00:00:01 1400 77
+inet 10.1.0.5/24 brd 10.1.0.77 scope global eth9:web
+inet 10.9.9.1 peer 10.9.9.2/32 scope global eth9
+inet 10.1.0.6/24 metric 50 scope global secondary noprefixroute eth9
+inet6 fd02::5/64 scope global nodad deprecated noprefixroute
+inet6 fd01::6/64 metric 70 scope global nodad
+inet6 fd01::5/64 scope global nodad
+";
+
+const LOOK: &str = r#"
+    ip -j link show eth9 | sed 's/.*"ifname":"\([^"]*\)".*"mtu":\([0-9]*\).*"txqlen":\([0-9]*\).*"address":"\([^"]*\)".*/\1 \4 \2 \3/'
+    ip address show dev eth9 | grep inet | sed 's/^ *//; s/ *$//' | grep -v fe80"#;
+
+fn netferry() -> String {
+    std::env::var("NETFERRY_BIN").expect("NETFERRY_BIN: run `cargo xtask test`")
+}
+
+/// Our hook, which is told of these devices.
+fn hooks(devices: &[&str]) -> Value {
+    let mut args = ["netferry", "oci", "hook"].map(str::to_owned).to_vec();
+    args.extend(devices.iter().map(|device| format!("--device={device}")));
+    let entry = json!({"path": netferry(), "args": args});
+    json!({"createRuntime": [entry], "poststop": [entry]})
+}
+
+/// The runtime behind our wrapper.
+fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
+    at_home(node, &format!("ln -s {} /run/netferry-runc", netferry()));
+    runtime.through("/run/netferry-runc", &[("NETFERRY_RUNTIME", &runtime.path.to_string_lossy())])
+}
+
+/// A node with the device, and what it is before anything is lent.
+fn stage() -> (Node, Snapshot) {
+    let node = node();
+    at_home(&node, DEVICE);
+    at_home(&node, "mkdir -m 700 -p /run/netferry/lent");
+    let before = node.snapshot().unwrap();
+    (node, before)
+}
+
+fn annotated(config: &mut Value, key: &str, value: &str) {
+    config["annotations"][format!("dev.netferry.{key}")] = value.into();
+}
+
+/// The node is as it was, but for what is left of the containers' own.
+fn judge(node: &Node, before: &Snapshot) {
+    let own = |key: &str| ["/run/bundle-", "/run/netferry-runc"].iter().any(|part| key.contains(part));
+    let clean = |snapshot: Snapshot| snapshot.without(own);
+    let before = clean(before.clone());
+    assert_eq!(settle(|| node.snapshot().map(clean), |now| before.diff(now)).unwrap(), None);
+}
+
+/// The container has what the specification gives it, and comes and goes with the device home at the end.
+fn has_it_all(node: &Node, task: &Task) {
+    task.create().unwrap().success().unwrap();
+    assert_eq!(task.inside(["sh", "-c", LOOK]).unwrap().stdout, THERE);
+    let ways = "ip route show default; ip rule show table 100; ip neighbour show nud permanent";
+    assert_eq!(task.inside(["sh", "-c", ways]).unwrap().stdout, "");
+    task.start().unwrap().success().unwrap();
+    assert_eq!(at_home(node, "ip link show d0 2>&1 || true"), "Device \"d0\" does not exist.\n");
+    task.delete(true).unwrap().success().unwrap();
+}
+
+/// As CDI does it: nothing is in `linux.netDevices`, so that no runtime moves the device before us.
+fn by_a_hook_that_is_told(runtime: &Runtime) {
+    let (node, before) = stage();
+    let task = task(&node, runtime, |config| {
+        config["hooks"] = hooks(&["d0=eth9"]);
+        annotated(config, "restore", "all");
+    });
+    has_it_all(&node, &task);
+    judge(&node, &before);
+}
+
+/// A runtime that knows the field has moved the device by then, in its own way; it comes home all the same.
+fn by_a_hook_and_config_json(runtime: &Runtime) {
+    let (node, before) = stage();
+    let task = task(&node, runtime, |config| {
+        config["linux"]["netDevices"] = json!({"d0": {"name": "eth9"}});
+        config["hooks"] = hooks(&[]);
+        annotated(config, "restore", "all");
+    });
+    if !runtime.knows_net_devices {
+        has_it_all(&node, &task);
+        return judge(&node, &before);
+    }
+    task.create().unwrap().success().unwrap();
+    task.start().unwrap().success().unwrap();
+    assert!(at_home(&node, "cat /run/netferry/lent/*.json").contains("carried"));
+    task.delete(true).unwrap().success().unwrap();
+    let there = at_home(&node, "ip -d link show d0; ip address show dev d0");
+    for part in ["mtu 1400", ",UP", "alias uplink", "altname enp-d0", "qlen 77", "inet 10.1.0.5/24"] {
+        assert!(there.contains(part), "{part} is not in\n{there}");
+    }
+    assert_eq!(at_home(&node, "ls -A /run/netferry/lent"), "");
+}
+
+fn by_the_wrapper(runtime: &Runtime) {
+    let (node, before) = stage();
+    let task = task(&node, &wrapped(&node, runtime), |config| {
+        config["linux"]["netDevices"] = json!({"d0": {"name": "eth9"}});
+        annotated(config, "restore", "all");
+    });
+    has_it_all(&node, &task);
+    judge(&node, &before);
+}
+
+/// Without a word about it, the name and the addresses come back; routes, rules and neighbours if they are asked for.
+fn everything_comes_back(runtime: &Runtime) {
+    let (node, before) = stage();
+    for all in [false, true] {
+        let task = task(&node, runtime, |config| {
+            config["hooks"] = hooks(&["enp-d0=eth9"]);
+            if all {
+                annotated(config, "restore", "all");
+                annotated(config, "carry", "all");
+                // What it has by the default routes that go along is not the only way out of this node.
+                annotated(config, "allow-uplink", "true");
+            }
+        });
+        task.create().unwrap().success().unwrap();
+        let ways =
+            task.inside(["sh", "-c", "ip route show default; ip rule; ip neighbour show nud permanent"]).unwrap();
+        assert_eq!(ways.stdout.contains("default via 10.1.0.1 dev eth9"), all, "{}", ways.stdout);
+        assert_eq!(ways.stdout.contains("10.1.0.40 dev eth9"), all, "{}", ways.stdout);
+        task.delete(true).unwrap().success().unwrap();
+        drop(task);
+        if all {
+            judge(&node, &before);
+        } else {
+            let there = at_home(&node, "ip address show dev d0; ip route show dev d0; ip neighbour show nud permanent");
+            assert!(there.contains("10.1.0.5/24") && there.contains("fd01::6/64"), "{there}");
+            assert!(!there.contains("default") && !there.contains("10.1.0.40"), "{there}");
+            let again = "ip route add default via 10.1.0.1; ip route add default via 10.1.0.1 table 100
+                ip neighbour add 10.1.0.40 lladdr 02:aa:00:00:00:01 nud permanent dev d0";
+            at_home(&node, again);
+        }
+    }
+}
+
+/// The namespace would go with its last process, and the device with the namespace; the pin keeps both until `delete`, or
+/// until `recover` where nobody deletes.
+fn home_after_the_end_of_init(runtime: &Runtime) {
+    for deleted in [true, false] {
+        let (node, before) = stage();
+        let task = task(&node, runtime, |config| {
+            config["hooks"] = hooks(&["d0=eth9"]);
+            annotated(config, "restore", "all");
+        });
+        task.create().unwrap().success().unwrap();
+        task.start().unwrap().success().unwrap();
+        task.kill("KILL").unwrap().success().unwrap();
+        task.stopped().unwrap();
+        if deleted {
+            task.delete(false).unwrap().success().unwrap();
+        } else {
+            at_home(&node, &format!("{} recover", netferry()));
+        }
+        at_home(&node, "ip link show d0");
+        drop(task);
+        judge(&node, &before);
+    }
+}
+
+/// Nothing has moved if one device cannot, and the message says which and why.
+fn all_or_none(runtime: &Runtime) {
+    let (node, _) = stage();
+    at_home(
+        &node,
+        "ip link add d1 type veth peer name p1; ip link add br7 type bridge; ip link add d2 type veth peer name p2
+        ip link set d2 master br7",
+    );
+    let before = node.snapshot().unwrap();
+    let six_off = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
+    for (devices, inside, expected) in [
+        (&["d1", "nope", "d0"][..], "true", "linux.netDevices.nope: there is no such device on this host"),
+        (&["d1", "br7", "d0"], "true", "cannot carry br7: the kernel moves no bridge to another namespace"),
+        (&["d1", "d2=x", "d0"], "true", "cannot carry d2: the device is a port of br7"),
+        (&["d1", "d0=lo"], "true", "cannot carry d0: the name lo is taken in the target"),
+        (&["d1", "d0=enp-d0"], "true", "cannot carry d0: the device has enp-d0 as an alternative name"),
+        (&["d1=x", "d0=x"], "true", "d0, d1 would all be named x"),
+        (&["d1", "d0=a b"], "true", "linux.netDevices.d0.name: no device can be named \"a b\""),
+        (&["d1", "d0=eth%d%d"], "true", "no device can be named \"eth%d%d\""),
+        (
+            &["d1", "d0"],
+            "ip link add taken type veth peer name x; ip link property add dev taken altname enp-d0",
+            "enp-d0 goes along, and taken has it",
+        ),
+        (&["d1", "d0"], six_off, "IPv6 is disabled in the target"),
+    ] {
+        // The namespace is there before, so that a script may prepare it.
+        at_home(&node, &format!("ip netns add pod; ip netns exec pod sh -ec '{inside}'"));
+        let task = task(&node, runtime, |config| {
+            config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+            config["hooks"] = hooks(devices);
+            annotated(config, "allow-uplink", "true");
+        });
+        let output = task.create().unwrap();
+        assert!(!output.status.success() && output.stderr.contains(expected), "{expected}: {}", output.describe());
+        drop(task);
+        at_home(&node, "ip netns del pod");
+        judge(&node, &before);
+    }
+    for (network, expected) in [
+        (json!({"type": "network", "path": "/proc/self/ns/net"}), "is the one that the devices are in already"),
+        (json!({"type": "cgroup"}), ""),
+    ] {
+        let task = task(&node, runtime, |config| {
+            config["linux"]["namespaces"][4] = network;
+            config["hooks"] = hooks(&["d0"]);
+        });
+        let output = task.create().unwrap();
+        assert!(!output.status.success() && output.stderr.contains(expected), "{expected}: {}", output.describe());
+        drop(task);
+        judge(&node, &before);
+    }
+}
+
+/// Two containers of one namespace name one device: it is there for both, for a restarted one too, and comes home with the
+/// last.
+fn a_pod(runtime: &Runtime) {
+    let (node, before) = stage();
+    at_home(&node, "ip netns add pod");
+    let member = |id: &str, device: &str| {
+        let bundle = Bundle::new(&node, id, |config| {
+            config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+            config["hooks"] = hooks(&[device]);
+            annotated(config, "restore", "all");
+        });
+        runtime.task(bundle.unwrap())
+    };
+    let inside = |script: &str| at_home(&node, &format!("ip netns exec pod sh -ec '{script}'"));
+    let (one, two, other) = (member("c1", "d0=eth9"), member("c2", "enp-d0"), member("c3", "d0=eth8"));
+    one.create().unwrap().success().unwrap();
+    two.create().unwrap().success().unwrap();
+    let refused = other.create().unwrap();
+    let expected =
+        "linux.netDevices.d0.name: another container of this network namespace has the device as eth9, and not as eth8";
+    assert!(!refused.status.success() && refused.stderr.contains(expected), "{}", refused.describe());
+    one.delete(true).unwrap().success().unwrap();
+    assert!(inside("ip address show dev eth9").contains("10.1.0.5/24"));
+    one.create().unwrap().success().unwrap();
+    two.delete(true).unwrap().success().unwrap();
+    inside("ip link show eth9");
+    one.delete(true).unwrap().success().unwrap();
+    drop((one, two, other));
+    at_home(&node, "ip link show d0; ip netns del pod");
+    judge(&node, &before);
+}
+
+/// As the specification has it: the kernel takes a virtual device along with the namespace.
+fn a_device_is_not_brought_home_if_nobody_wants_it(runtime: &Runtime) {
+    let (node, _) = stage();
+    at_home(&node, "ip link add d1 type veth peer name p1");
+    let task = task(&node, runtime, |config| {
+        config["hooks"] = hooks(&["d0=eth9", "d1"]);
+        annotated(config, "restore.d1", "none");
+    });
+    task.create().unwrap().success().unwrap();
+    task.inside(["ip", "link", "show", "d1"]).unwrap();
+    task.inside(["ip", "link", "show", "eth9"]).unwrap();
+    task.delete(true).unwrap().success().unwrap();
+    let gone = "for turn in $(seq 500); do ip link show p1 >/dev/null 2>&1 || break; sleep 0.01; done; ip link show d1 2>&1 || true";
+    assert!(at_home(&node, gone).contains("does not exist"));
+    at_home(&node, "ip link show d0; test -z \"$(ls -A /run/netferry/lent)\"");
+}

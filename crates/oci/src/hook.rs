@@ -1,0 +1,280 @@
+//! What the hook does: carries a container's devices before its program begins, and brings them home when it is gone.
+//!
+//! The runtime has made the container's network namespace by then, and the process in `state.pid` is in it. All devices are
+//! carried, or none. A device that is there already is no error: another container of the pod has it, or the runtime knows
+//! `linux.netDevices` itself; from the first it is shared, from the second it is taken over, so that it comes home all the
+//! same. At the end nothing is needed but the container's name.
+
+use std::path::{Path, PathBuf};
+
+use ferry::journal::Lent;
+use ferry::{Crossing, Journal, Order, Policy, Prepared, Returned, Wanted, adopt, recover, share};
+use kernel::netlink::address::Address;
+use kernel::netlink::link;
+use kernel::netns::{Netns, OpenError};
+use kernel::{Family, Socket};
+
+use crate::State;
+use crate::annotations::{Addresses, Carry, Restore, Wishes};
+use crate::failure::Failure;
+use crate::spec::{Namespace, NetDevice, Spec};
+use crate::validate::{Circumstances, validate};
+
+/// What the owners of our journal entries begin with.
+const OWNER: &str = "oci/";
+/// A lifetime without an end.
+const FOREVER: u32 = u32::MAX;
+
+/// A device of the container, and where it is now.
+struct Asked<'a> {
+    device: &'a NetDevice,
+    /// Its name in the container, or a template.
+    name: String,
+    found: Found,
+}
+
+/// Where a device is before the hook does anything.
+enum Found {
+    /// On this host.
+    Here,
+    /// In the container's namespace, where the journal has it.
+    Shared,
+    /// In the container's namespace, where nobody but the runtime can have moved it.
+    Moved,
+}
+
+/// Carries the devices of `spec` into the namespace of the container's process, and returns what is worth knowing.
+///
+/// # Errors
+/// [`Failure`]: what is wrong with the configuration, what is in the way, or what failed on the way. Everything is as it was
+/// then, or the failure says what is not.
+pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<String>, Failure> {
+    if spec.devices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = PathBuf::from(format!("/proc/{}/ns/net", state.pid.ok_or(Failure::NoProcess)?));
+    let netns = open(&path)?;
+    let is_host_netns = Some(netns.is_same(&Netns::current()?)?);
+    validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
+    let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
+    let owner = owner(state);
+    if is_done(journal, &owner, &netns, &path)? {
+        return Ok(Vec::new());
+    }
+    let asked = look(journal, &netns, spec)?;
+    let call = Call { journal, netns: &netns, path: &path, owner: &owner, wishes: &wishes };
+    call.take(&asked)
+}
+
+/// Looks at everything that carrying the devices of `spec` counts on, as if all were on this host, and changes nothing.
+///
+/// # Errors
+/// `ENODEV` for a device that is not there; what the kernel says.
+pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, Failure> {
+    let asked =
+        |device| Asked { device, name: device.new_name().unwrap_or(&device.host).to_owned(), found: Found::Here };
+    let asked: Vec<Asked<'_>> = spec.devices.iter().map(asked).collect();
+    let wanted: Vec<Wanted<'_>> = asked.iter().map(|one| wanted(wishes, one)).collect();
+    let order = Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
+    let mut prepared = ferry::prepare(netns, &order)?;
+    narrow(wishes, prepared.lent_mut());
+    Ok(prepared)
+}
+
+/// Lets go of what the container had: what no other container counts on comes home.
+///
+/// # Errors
+/// [`Failure::Ferry`]: a device is not home as it was; the journal keeps it.
+pub fn stop(journal: &Journal, state: &State) -> Result<Vec<Returned>, Failure> {
+    Ok(share::leave(journal, &owner(state), None)?)
+}
+
+/// To whom the journal says that devices are lent.
+fn owner(state: &State) -> String {
+    format!("{OWNER}{}", state.id)
+}
+
+fn open(path: &Path) -> Result<Netns, Failure> {
+    Netns::open(path).map_err(|error| match error {
+        OpenError::Absent(error) | OpenError::Failed(error) => Failure::Ferry(error.into()),
+        OpenError::NotNamespace(why) => Failure::NotNamespace(why),
+    })
+}
+
+/// True if the hook was called before, for the same container in the same namespace, and everything is there. What a call
+/// before was cut off at is undone.
+fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path) -> Result<bool, Failure> {
+    let there = |held: &ferry::journal::Held| held.entry.lent.first().map(|lent| lent.device.identity.name.clone());
+    let first = journal.open(owner)?.and_then(|held| there(&held));
+    if let Some(first) = first
+        && share::find(journal, netns, &first)?.is_some_and(|(found, _)| found == owner)
+    {
+        return Ok(true);
+    }
+    let nothing = Order { owner, path: Some(path), devices: &[], allow_uplink: false, pin: true };
+    ferry::mend(journal, &nothing)?;
+    Ok(false)
+}
+
+/// Where each device is.
+fn look<'a>(journal: &Journal, netns: &Netns, spec: &'a Spec) -> Result<Vec<Asked<'a>>, Failure> {
+    let mut here = Socket::open(Family::Route)?;
+    let mut there = netns.run(&Netns::current()?, || Socket::open(Family::Route))?;
+    let mut asked = Vec::new();
+    let mut has_recovered = false;
+    for device in &spec.devices {
+        let (name, found) = loop {
+            if let Some(own) = link::get(&mut here, &device.host)? {
+                // An alternative name is none to be called by.
+                break (device.new_name().unwrap_or(&own.name).to_owned(), Found::Here);
+            }
+            if let Some((_, lent)) = share::find(journal, netns, &device.host)? {
+                break (same_name(device, lent)?, Found::Shared);
+            }
+            let name = device.new_name().unwrap_or(&device.host);
+            let is_certain = spec.network == Namespace::New || name == device.host;
+            if is_certain && link::get(&mut there, name)?.is_some_and(|link| link.name == name) {
+                break (name.to_owned(), Found::Moved);
+            }
+            // A container that is gone may have left it behind.
+            if std::mem::replace(&mut has_recovered, true) {
+                return Err(Failure::Absent { device: device.host.clone() });
+            }
+            recover::recover(journal, false)?;
+        };
+        asked.push(Asked { device, name, found });
+    }
+    Ok(asked)
+}
+
+/// The name of a device that another container has had carried, if it is the one that is wanted.
+fn same_name(device: &NetDevice, lent: Lent) -> Result<String, Failure> {
+    match device.new_name() {
+        Some(wanted) if wanted != lent.name && !ferry::name::is_template(wanted) => {
+            Err(Failure::OtherName { device: device.host.clone(), name: lent.name, wanted: wanted.to_owned() })
+        }
+        _ => Ok(lent.name),
+    }
+}
+
+/// One call of the hook.
+struct Call<'a> {
+    journal: &'a Journal,
+    netns: &'a Netns,
+    path: &'a Path,
+    owner: &'a str,
+    wishes: &'a Wishes,
+}
+
+impl Call<'_> {
+    /// Has all devices carried, shared or taken over; or none.
+    fn take(&self, asked: &[Asked<'_>]) -> Result<Vec<String>, Failure> {
+        let moved: Vec<_> = asked.iter().filter(|one| matches!(one.found, Found::Moved)).collect();
+        let here: Vec<_> = asked.iter().filter(|one| matches!(one.found, Found::Here)).collect();
+        if let (Some(one), false) = (moved.first(), here.is_empty()) {
+            // A runtime that moves devices moves them all.
+            return Err(Failure::Absent { device: one.device.host.clone() });
+        }
+        let joined = self.join(asked);
+        let taken = joined.and_then(|()| if moved.is_empty() { self.carry(&here) } else { self.adopt(&moved) });
+        if taken.is_err() {
+            // The mark on another's entry; our own is not there any more.
+            drop(share::leave(self.journal, self.owner, None));
+        }
+        taken
+    }
+
+    /// Counts on what others have had carried.
+    fn join(&self, asked: &[Asked<'_>]) -> Result<(), Failure> {
+        for one in asked.iter().filter(|one| matches!(one.found, Found::Shared)) {
+            if !share::join(self.journal, self.netns, &one.device.host, self.owner)? {
+                return Err(Failure::Absent { device: one.device.host.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries the devices that are to come home again, then those that are not.
+    fn carry(&self, here: &[&Asked<'_>]) -> Result<Vec<String>, Failure> {
+        let returns = |one: &&&Asked<'_>| self.wishes.restore(&one.device.host) != Restore::None;
+        let (kept, given): (Vec<&Asked<'_>>, Vec<&Asked<'_>>) = here.iter().partition(returns);
+        let mut notes = Vec::new();
+        let kept = self.cross(&kept, self.owner)?;
+        let given = match self.cross(&given, &format!("{}/given", self.owner)) {
+            Ok(given) => given,
+            Err(error) => return Err(error.after(kept.map(Crossing::abandon).unwrap_or_default())),
+        };
+        for crossing in [&kept, &given].into_iter().flatten() {
+            notes.extend(crossing.notes.iter().cloned());
+        }
+        if let Some(crossing) = kept
+            && let Err(error) = crossing.commit()
+        {
+            return Err(Failure::Ferry(error).after(given.map(Crossing::abandon).unwrap_or_default()));
+        }
+        given.map_or(Ok(()), Crossing::give)?;
+        Ok(notes)
+    }
+
+    /// Carries devices, so that they can still be sent back; `None` if there are none.
+    fn cross(&self, devices: &[&Asked<'_>], owner: &str) -> Result<Option<Crossing>, Failure> {
+        if devices.is_empty() {
+            return Ok(None);
+        }
+        let wanted: Vec<Wanted<'_>> = devices.iter().map(|one| wanted(self.wishes, one)).collect();
+        let mut prepared = ferry::prepare(self.netns.try_clone()?, &self.order(&wanted, owner))?;
+        narrow(self.wishes, prepared.lent_mut());
+        Ok(Some(prepared.carry(self.journal)?))
+    }
+
+    fn order<'o>(&'o self, devices: &'o [Wanted<'o>], owner: &'o str) -> Order<'o> {
+        Order { owner, path: Some(self.path), devices, allow_uplink: self.wishes.allow_uplink, pin: true }
+    }
+
+    /// Takes over what the runtime has moved.
+    fn adopt(&self, moved: &[&Asked<'_>]) -> Result<Vec<String>, Failure> {
+        let returns = |one: &&&Asked<'_>| self.wishes.restore(&one.device.host) != Restore::None;
+        let wanted: Vec<Wanted<'_>> = moved.iter().filter(returns).map(|one| wanted(self.wishes, one)).collect();
+        if !wanted.is_empty() {
+            adopt(self.journal, self.netns.try_clone()?, &self.order(&wanted, self.owner))?;
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn wanted<'a>(wishes: &Wishes, one: &'a Asked<'_>) -> Wanted<'a> {
+    let addresses = match wishes.addresses {
+        Addresses::Permanent | Addresses::All => ferry::Addresses::All,
+        Addresses::None => ferry::Addresses::None,
+    };
+    let restore = match wishes.restore(&one.device.host) {
+        Restore::None => ferry::Restore::Never,
+        Restore::Addresses => ferry::Restore::Addresses,
+        Restore::All => ferry::Restore::Auto,
+    };
+    let policy = Some(Policy { addresses, link_scope: false });
+    Wanted { device: &one.device.host, name: &one.name, policy, restore }
+}
+
+/// Leaves out of what goes along whatever the specification does not give and nobody has asked for.
+fn narrow(wishes: &Wishes, lent: &mut [Lent]) {
+    for one in lent {
+        let Carry { routes, rules, neighbours, sysctls } = wishes.carry(&one.device.identity.name);
+        let Some(along) = &mut one.along else { continue };
+        if wishes.addresses == Addresses::Permanent {
+            along.addresses.retain(is_permanent);
+        }
+        along.routes.retain(|_| routes);
+        along.rules.retain(|_| rules);
+        along.neighbours.retain(|_| neighbours);
+        along.sysctls.retain(|_| sysctls);
+        // What a route prefers must be there.
+        let has = |source| along.addresses.iter().any(|address| address.local.addr() == source);
+        along.routes.iter_mut().for_each(|route| route.src = route.src.filter(|source| has(*source)));
+    }
+}
+
+/// `IFA_F_PERMANENT`: it has no end.
+fn is_permanent(address: &Address) -> bool {
+    address.lifetime.is_none_or(|lifetime| lifetime.valid == FOREVER)
+}
