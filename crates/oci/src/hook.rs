@@ -58,7 +58,7 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let owner = owner(state);
-    if is_done(journal, &owner, &netns, &path)? {
+    if is_done(journal, &owner, &netns, &path, &spec.devices)? {
         return Ok(Vec::new());
     }
     let asked = look(journal, &netns, spec)?;
@@ -101,15 +101,14 @@ fn open(path: &Path) -> Result<Netns, Failure> {
     })
 }
 
-/// True if the hook was called before, for the same container in the same namespace, and everything is there. What a call
-/// before was cut off at is undone.
-fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path) -> Result<bool, Failure> {
-    let there = |held: &ferry::journal::Held| held.entry.lent.first().map(|lent| lent.device.identity.name.clone());
-    let first = journal.open(owner)?.and_then(|held| there(&held));
-    if let Some(first) = first
-        && share::find(journal, netns, &first)?.is_some_and(|(found, _)| found == owner)
-    {
-        return Ok(true);
+/// True if the hook was called before for this container in the same namespace, and every device is there: it counts on them
+/// again. What a call before was cut off at is undone.
+fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path, devices: &[NetDevice]) -> Result<bool, Failure> {
+    let is_own =
+        |device: &NetDevice| Ok(share::find(journal, netns, &device.host)?.is_some_and(|(found, _)| found == owner));
+    let has_all = devices.iter().map(is_own).collect::<ferry::Result<Vec<bool>>>()?.into_iter().all(|own| own);
+    if let Some(first) = devices.first().filter(|_| has_all) {
+        return Ok(share::join(journal, netns, &first.host, owner)?);
     }
     let nothing = Order { owner, path: Some(path), devices: &[], allow_uplink: false, pin: true };
     ferry::mend(journal, &nothing)?;

@@ -13,6 +13,7 @@ with_each_runtime!(
     home_after_the_end_of_init,
     all_or_none,
     a_pod,
+    a_hook_behind_ours_fails,
     a_device_is_not_brought_home_if_nobody_wants_it
 );
 
@@ -24,7 +25,7 @@ const DEVICE: &str = "
     ip address add 10.1.0.8/24 valid_lft 100000 preferred_lft 90000 dev d0; ip address add 10.3.0.1/24 dev d0 scope link
     ip address add fd01::5/64 nodad dev d0; ip address add fd01::6/64 nodad metric 70 dev d0
     ip address add fd02::5/64 nodad preferred_lft 0 noprefixroute dev d0
-    ip route add default via 10.1.0.1; ip route add default via 10.1.0.1 table 100; ip rule add from 10.1.0.5 lookup 100
+    ip route add 192.0.2.0/24 via 10.1.0.1; ip route add default via 10.1.0.1 table 100; ip rule add from 10.1.0.5 lookup 100
     ip neighbour add 10.1.0.40 lladdr 02:aa:00:00:00:01 nud permanent dev d0
     for turn in $(seq 300); do ip link show d0 | grep -q 'state UP' && break; sleep 0.01; done";
 
@@ -70,6 +71,15 @@ fn stage() -> (Node, Snapshot) {
     (node, before)
 }
 
+/// What was said when a hook failed: runc passes it on, crun only where an annotation sends it.
+fn said(output: &lab::Output, task: &Task) -> String {
+    output.stderr.clone() + &task.bundle().read("hook.err").unwrap_or_default()
+}
+
+fn with_hooks_words(config: &mut Value) {
+    config["annotations"]["run.oci.hooks.stderr"] = Bundle::directory("c1").join("hook.err").to_string_lossy().into();
+}
+
 fn annotated(config: &mut Value, key: &str, value: &str) {
     config["annotations"][format!("dev.netferry.{key}")] = value.into();
 }
@@ -86,7 +96,7 @@ fn judge(node: &Node, before: &Snapshot) {
 fn has_it_all(node: &Node, task: &Task) {
     task.create().unwrap().success().unwrap();
     assert_eq!(task.inside(["sh", "-c", LOOK]).unwrap().stdout, THERE);
-    let ways = "ip route show default; ip rule show table 100; ip neighbour show nud permanent";
+    let ways = "ip route show 192.0.2.0/24; ip rule show table 100; ip neighbour show nud permanent";
     assert_eq!(task.inside(["sh", "-c", ways]).unwrap().stdout, "");
     task.start().unwrap().success().unwrap();
     assert_eq!(at_home(node, "ip link show d0 2>&1 || true"), "Device \"d0\" does not exist.\n");
@@ -146,14 +156,11 @@ fn everything_comes_back(runtime: &Runtime) {
             if all {
                 annotated(config, "restore", "all");
                 annotated(config, "carry", "all");
-                // What it has by the default routes that go along is not the only way out of this node.
-                annotated(config, "allow-uplink", "true");
             }
         });
         task.create().unwrap().success().unwrap();
-        let ways =
-            task.inside(["sh", "-c", "ip route show default; ip rule; ip neighbour show nud permanent"]).unwrap();
-        assert_eq!(ways.stdout.contains("default via 10.1.0.1 dev eth9"), all, "{}", ways.stdout);
+        let ways = task.inside(["sh", "-c", "ip route; ip rule; ip neighbour show nud permanent"]).unwrap();
+        assert_eq!(ways.stdout.contains("192.0.2.0/24 via 10.1.0.1 dev eth9"), all, "{}", ways.stdout);
         assert_eq!(ways.stdout.contains("10.1.0.40 dev eth9"), all, "{}", ways.stdout);
         task.delete(true).unwrap().success().unwrap();
         drop(task);
@@ -162,8 +169,8 @@ fn everything_comes_back(runtime: &Runtime) {
         } else {
             let there = at_home(&node, "ip address show dev d0; ip route show dev d0; ip neighbour show nud permanent");
             assert!(there.contains("10.1.0.5/24") && there.contains("fd01::6/64"), "{there}");
-            assert!(!there.contains("default") && !there.contains("10.1.0.40"), "{there}");
-            let again = "ip route add default via 10.1.0.1; ip route add default via 10.1.0.1 table 100
+            assert!(!there.contains("192.0.2.0") && !there.contains("10.1.0.40"), "{there}");
+            let again = "ip route add 192.0.2.0/24 via 10.1.0.1; ip route add default via 10.1.0.1 table 100
                 ip neighbour add 10.1.0.40 lladdr 02:aa:00:00:00:01 nud permanent dev d0";
             at_home(&node, again);
         }
@@ -200,7 +207,8 @@ fn all_or_none(runtime: &Runtime) {
     at_home(
         &node,
         "ip link add d1 type veth peer name p1; ip link add br7 type bridge; ip link add d2 type veth peer name p2
-        ip link set d2 master br7",
+        ip link set d2 master br7; ip link add d3 type veth peer name p3; ip link set p3 up; ip link set d3 up
+        ip route add default dev d3",
     );
     let before = node.snapshot().unwrap();
     let six_off = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
@@ -218,6 +226,7 @@ fn all_or_none(runtime: &Runtime) {
             "ip link add taken type veth peer name x; ip link property add dev taken altname enp-d0",
             "enp-d0 goes along, and taken has it",
         ),
+        (&["d1", "d0", "d3"], "true", "cannot carry d3: this host reaches others through the device (default)"),
         (&["d1", "d0"], six_off, "IPv6 is disabled in the target"),
     ] {
         // The namespace is there before, so that a script may prepare it.
@@ -225,10 +234,11 @@ fn all_or_none(runtime: &Runtime) {
         let task = task(&node, runtime, |config| {
             config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
             config["hooks"] = hooks(devices);
-            annotated(config, "allow-uplink", "true");
+            with_hooks_words(config);
         });
         let output = task.create().unwrap();
-        assert!(!output.status.success() && output.stderr.contains(expected), "{expected}: {}", output.describe());
+        let said = said(&output, &task);
+        assert!(!output.status.success() && said.replace("\\\"", "\"").contains(expected), "{expected}: {said}");
         drop(task);
         at_home(&node, "ip netns del pod");
         judge(&node, &before);
@@ -240,9 +250,11 @@ fn all_or_none(runtime: &Runtime) {
         let task = task(&node, runtime, |config| {
             config["linux"]["namespaces"][4] = network;
             config["hooks"] = hooks(&["d0"]);
+            with_hooks_words(config);
         });
         let output = task.create().unwrap();
-        assert!(!output.status.success() && output.stderr.contains(expected), "{expected}: {}", output.describe());
+        let said = said(&output, &task);
+        assert!(!output.status.success() && said.contains(expected), "{expected}: {said}");
         drop(task);
         judge(&node, &before);
     }
@@ -258,6 +270,8 @@ fn a_pod(runtime: &Runtime) {
             config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
             config["hooks"] = hooks(&[device]);
             annotated(config, "restore", "all");
+            config["annotations"]["run.oci.hooks.stderr"] =
+                Bundle::directory(id).join("hook.err").to_string_lossy().into();
         });
         runtime.task(bundle.unwrap())
     };
@@ -268,7 +282,8 @@ fn a_pod(runtime: &Runtime) {
     let refused = other.create().unwrap();
     let expected =
         "linux.netDevices.d0.name: another container of this network namespace has the device as eth9, and not as eth8";
-    assert!(!refused.status.success() && refused.stderr.contains(expected), "{}", refused.describe());
+    let said = said(&refused, &other);
+    assert!(!refused.status.success() && said.contains(expected), "{said}");
     one.delete(true).unwrap().success().unwrap();
     assert!(inside("ip address show dev eth9").contains("10.1.0.5/24"));
     one.create().unwrap().success().unwrap();
@@ -278,6 +293,35 @@ fn a_pod(runtime: &Runtime) {
     drop((one, two, other));
     at_home(&node, "ip link show d0; ip netns del pod");
     judge(&node, &before);
+}
+
+/// runc then calls the hooks of the end, crun never does: what is left behind comes home when it is asked for again, or by
+/// `recover`.
+fn a_hook_behind_ours_fails(runtime: &Runtime) {
+    for by_recover in [true, false] {
+        let (node, before) = stage();
+        let failing = |config: &mut Value| {
+            config["hooks"] = hooks(&["d0=eth9"]);
+            let ours = config["hooks"]["createRuntime"][0].clone();
+            config["hooks"]["createRuntime"] = json!([ours, {"path": "/bin/false"}]);
+            annotated(config, "restore", "all");
+        };
+        let first = task(&node, runtime, failing);
+        assert!(!first.create().unwrap().status.success());
+        drop(first);
+        if by_recover {
+            at_home(&node, &format!("{} recover", netferry()));
+        } else {
+            let next = task(&node, runtime, |config| {
+                config["hooks"] = hooks(&["d0=eth9"]);
+                annotated(config, "restore", "all");
+            });
+            next.create().unwrap().success().unwrap();
+            next.inside(["ip", "link", "show", "eth9"]).unwrap();
+            next.delete(true).unwrap().success().unwrap();
+        }
+        judge(&node, &before);
+    }
 }
 
 /// As the specification has it: the kernel takes a virtual device along with the namespace.

@@ -4,6 +4,7 @@
 //! goes to standard error, which runtimes show when a hook fails.
 
 use std::io::{Read, stdin};
+use std::os::unix::net::UnixDatagram;
 
 use ::oci::spec::NetDevice;
 use ::oci::state::Stage;
@@ -42,6 +43,10 @@ impl Hook {
     /// # Errors
     /// Standard input is no state of a container; those of [`hook::create`] and [`hook::stop`].
     pub fn execute(&self, options: &Options) -> Result<Output, Error> {
+        self.act(options).inspect_err(|error| log(&error.to_string()))
+    }
+
+    fn act(&self, options: &Options) -> Result<Output, Error> {
         let mut text = Vec::new();
         let read = stdin().take(LONGEST_STATE).read_to_end(&mut text);
         read.map_err(|error| failed(&format!("read the container's state from standard input: {error}")))?;
@@ -85,4 +90,16 @@ impl Hook {
         }
         Ok(spec)
     }
+}
+
+/// Tells the system's log, where there is one: crun passes on nothing of what a hook says (`syslog(3)`; 27 is an error of a
+/// daemon).
+fn log(error: &str) {
+    let line = format!("<27>netferry[{}]: oci hook: {error}", std::process::id());
+    let sent = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(line.as_bytes(), "/dev/log")
+    });
+    // Nobody is there to be told that nobody is there.
+    drop(sent);
 }
