@@ -205,7 +205,8 @@ impl<'a> Coming<'a> {
         };
         let Some(here) = here else { return Ok(()) };
         let away = room.socket()?;
-        if link.is_up() {
+        // One that is down at home is taken down by the move: what a peer at home is told of it then is what it was before.
+        if link.is_up() && self.lent.device.settings.up {
             take_down(away, link.index, &link.name)?;
         }
         transfer(

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::node::Node;
 
 /// A shell script that makes a pair `d0`-`p0`: 3 IPv4 and 3 IPv6 addresses (peer, label, metric, noprefixroute, deprecated,
-/// odd broadcast), 12 routes of 3 tables, 2 rules, 2 permanent neighbours, a proxy, sysctls and 2 alternative names. `p0`
+/// odd broadcast), 12 routes of 3 tables, 2 rules, 2 permanent neighbours, a proxy, a sysctl and 2 alternative names. `p0`
 /// goes to the namespace at `$WORLD`, where it is the rest of the world; `$MAC` is the hardware address of `d0`, the
 /// kernel's choice if unset.
 pub const WHOLE: &str = r"
@@ -13,7 +13,6 @@ pub const WHOLE: &str = r"
     ip link property add dev d0 altname enp-d0; ip link property add dev d0 altname a-much-longer-name-than-fits
     ip link set d0 alias 'the uplink' group 7
     echo 2 > /proc/sys/net/ipv4/conf/d0/rp_filter
-    echo 2001:db8::5ec:4e7 > /proc/sys/net/ipv6/conf/d0/stable_secret; echo 1 > /proc/sys/net/ipv6/conf/d0/addr_gen_mode
     ip link set p0 netns $WORLD; nsenter --net=$WORLD ip link set p0 up; ip link set d0 up
     ip address add 10.1.0.5/24 broadcast 10.1.0.77 dev d0 label d0:web
     ip address add 10.1.0.6/24 metric 50 noprefixroute dev d0

@@ -59,6 +59,24 @@ fn goes_with_all_it_has_and_comes_back_with_it() {
     });
 }
 
+/// A secret that is not set cannot be read, and setting it sets how addresses are made.
+#[test]
+fn a_secret_comes_back_with_what_it_would_change() {
+    for mode in [0, 1, 2] {
+        Ferry::run(WHOLE, move |ferry| {
+            let set = "echo 2001:db8::5ec:4e7 > stable_secret";
+            sh(&format!("cd /proc/sys/net/ipv6/conf/d0; {set}; echo {mode} > addr_gen_mode"));
+            ferry.carry(&[("d0", "net1")]).unwrap();
+            let look = |name| format!("cd /proc/sys/net/ipv6/conf/{name}; cat stable_secret addr_gen_mode");
+            let expected = format!("2001:0db8:0000:0000:0000:0000:05ec:04e7\n{mode}\n");
+            assert_eq!(ferry.away(&look("net1")), expected);
+            assert!(ferry.bring_home().unwrap()[0].notes.is_empty());
+            assert_eq!(sh(&look("d0")), expected);
+            ferry.assert_nothing_is_lent();
+        });
+    }
+}
+
 /// Both are the same text; a difference is shown by `diff`.
 pub(super) fn similar(before: &str, after: &str) {
     let (old, new) = (tempfile(before), tempfile(after));
