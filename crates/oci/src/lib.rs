@@ -4,7 +4,7 @@
 //! [`Document`] is a JSON text that is edited without touching anything else of it. [`Spec`] is what counts of a
 //! `config.json`; [`validate()`] lists everything that is wrong with it before anything is changed, and [`Wishes`] are
 //! the annotations by which more is asked for than the specification gives. [`State`] is what a runtime tells a hook.
-//! [`hooks_d`] and [`cdi`] write the files by which engines come to call that hook, and [`features`] tells a caller of
+//! [`wrapper`] is what stands in front of a runtime. [`hooks_d`] and [`cdi`] write the files by which engines come to call that hook, and [`features`] tells a caller of
 //! the runtime that devices are taken care of.
 //!
 //! JSON is read as Go's `encoding/json` reads it, which is what most runtimes are written with; [`Document`] says where
@@ -22,6 +22,7 @@ pub mod hooks_d;
 pub mod spec;
 pub mod state;
 pub mod validate;
+pub mod wrapper;
 
 pub use annotations::Wishes;
 pub use document::Document;
