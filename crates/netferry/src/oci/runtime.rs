@@ -2,8 +2,8 @@
 //! runtime, for whoever calls that.
 //!
 //! A container that asks for network devices gets our hook instead of them; `features` says that they are taken care
-//! of; for everything else this process becomes the runtime at once, with all that it was given. Specification of the
-//! command line: none; `oci::wrapper::command_line` says what is understood.
+//! of; for everything else this process becomes the runtime at once, with all that it was given. What is understood of
+//! the command line, which no specification gives, says `oci::wrapper::command_line`.
 
 mod config;
 mod features;
