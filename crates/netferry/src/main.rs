@@ -1,11 +1,12 @@
 //! The command line `netferry`: one subcommand, one file.
 //!
-//! Called by the name of a plugin it is that plugin, and called as `cnitool` it is that tool: the name decides before
-//! anything else is read.
+//! Called by the name of a plugin it is that plugin, called as `cnitool` it is that tool, and called as `netferry-RUNTIME`
+//! it stands in front of that runtime: the name decides before anything else is read.
 
 mod add;
 mod attach;
 mod carry;
+mod cdi;
 mod check;
 mod cnitool;
 mod del;
@@ -18,6 +19,7 @@ mod output;
 mod own;
 mod plan;
 mod recover;
+mod replace;
 mod r#return;
 mod run;
 mod show;
@@ -61,12 +63,14 @@ enum Command {
     List(list::List),
     /// Bring home what a crash or a container that is gone has left behind
     Recover(recover::Recover),
-    /// Network devices for containers of any OCI runtime
-    Oci(oci::Oci),
     /// Show what would be carried along with a network device
     Show(show::Show),
     /// Show what an add, or carrying devices, would do, and change nothing
     Plan(plan::Plan),
+    /// Give containers of any OCI runtime network devices
+    Oci(oci::Oci),
+    /// Describe network devices to engines that know the Container Device Interface
+    Cdi(cdi::Cdi),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +81,9 @@ fn main() -> ExitCode {
     }
     if name == "cnitool" {
         return cnitool::main();
+    }
+    if let Some(runtime) = oci::name(name) {
+        return oci::main(runtime);
     }
     let Netferry { command, options } = Netferry::parse();
     let outcome = match command {
@@ -90,9 +97,10 @@ fn main() -> ExitCode {
         Command::Return(r#return) => r#return.execute(&options),
         Command::List(list) => list.execute(&options),
         Command::Recover(recover) => recover.execute(&options),
-        Command::Oci(oci) => oci.execute(&options),
         Command::Show(show) => show.execute(&options),
         Command::Plan(plan) => plan.execute(&options),
+        Command::Oci(oci) => return oci.execute(&options),
+        Command::Cdi(cdi) => cdi.execute(&options),
     };
     output::finish(outcome, &options)
 }

@@ -17,6 +17,8 @@ use crate::own;
 const CONFIGURATIONS: &str = "/etc/cni/net.d";
 const PLUGINS: &str = "/opt/cni/bin";
 const CACHE: &str = "/var/lib/cni";
+/// The variable that names the directory of the journal.
+pub const JOURNAL: &str = "NETFERRY_JOURNAL";
 
 /// Options that may stand anywhere on the command line.
 #[derive(Args)]
@@ -105,14 +107,23 @@ impl Options {
 
     /// The journal of what is lent.
     pub fn journal(&self) -> Journal {
-        let variable = || std::env::var_os("NETFERRY_JOURNAL").filter(|path| !path.is_empty()).map(PathBuf::from);
-        Journal::at(self.journal.clone().or_else(variable).unwrap_or_else(|| journal::DEFAULT.into()))
+        Journal::at(self.journal_path().unwrap_or_else(|| journal::DEFAULT.into()))
+    }
+
+    /// The directory of the journal, if somebody says another than the usual one.
+    pub fn journal_path(&self) -> Option<PathBuf> {
+        self.journal.clone().or_else(journal_variable)
     }
 
     /// How long one plugin may take.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout.map(Duration::from_secs)
     }
+}
+
+/// The directory of the journal by its variable.
+pub fn journal_variable() -> Option<PathBuf> {
+    std::env::var_os(JOURNAL).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn warned(Network { list, warnings, .. }: Network) -> NetworkList {

@@ -51,7 +51,10 @@ fn hint(error: &Error) -> Option<&'static str> {
         ("does not support config version", "lower cniVersion in the configuration, or update the plugin"),
         ("an earlier ADD was interrupted", "run `netferry del` with the same arguments once the cause is gone"),
         ("undoing it failed too", "once the cause is gone, `netferry del` or the next `netferry run` removes the rest"),
-        ("allow the uplink", "--allow-uplink, or a container's annotation dev.netferry.allow-uplink, allows it"),
+        (
+            "allow the uplink",
+            "--allow-uplink allows it; a container's annotation dev.netferry.allow-uplink does for that",
+        ),
         ("ermission", "run it as root"),
         ("not permitted", "run it as root"),
     ];
