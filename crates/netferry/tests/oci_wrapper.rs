@@ -16,6 +16,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 /// A runtime called `rt` that records what it is given in /run/seen, and a bundle that asks for a device.
 const SETUP: &str = r#"
+ip link add eth1 type veth peer name p1; ip link add eth2 type veth peer name p2
 mkdir /run/rt /run/seen /run/b; ln -s "$NETFERRY" /run/bin/netferry-rt; PATH=/run/rt:/run/bin:$PATH
 cat > /run/rt/rt <<'END'
 #!/bin/sh

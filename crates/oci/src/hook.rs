@@ -58,7 +58,7 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let owner = owner(state);
-    if is_done(journal, &owner, &netns, &path, &spec.devices)? {
+    if is_done(journal, &owner, &netns, &spec.devices)? {
         return Ok(Vec::new());
     }
     let asked = look(journal, &netns, spec)?;
@@ -79,6 +79,23 @@ pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, F
     let mut prepared = ferry::prepare(netns, &order)?;
     narrow(wishes, prepared.lent_mut());
     Ok(prepared)
+}
+
+/// Looks for what would keep [`create`] from succeeding, as far as it can be known before the container is there; `netns` is
+/// its namespace, or one that is as empty as that will be. What a container that is gone has left behind comes home.
+///
+/// # Errors
+/// As those of [`create`].
+pub fn foresee(journal: &Journal, netns: &Netns, spec: &Spec) -> Result<(), Failure> {
+    let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
+    let asked = look(journal, netns, spec)?;
+    let here = asked.iter().filter(|one| matches!(one.found, Found::Here));
+    let wanted: Vec<Wanted<'_>> = here.map(|one| wanted(&wishes, one)).collect();
+    let order = Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
+    match ferry::prepare(netns.try_clone()?, &order)?.obstacles {
+        none if none.is_empty() => Ok(()),
+        obstacles => Err(Failure::Ferry(ferry::Error::Obstacles(obstacles))),
+    }
 }
 
 /// Lets go of what the container had: what no other container counts on comes home.
@@ -102,16 +119,16 @@ fn open(path: &Path) -> Result<Netns, Failure> {
 }
 
 /// True if the hook was called before for this container in the same namespace, and every device is there: it counts on them
-/// again. What a call before was cut off at is undone.
-fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path, devices: &[NetDevice]) -> Result<bool, Failure> {
+/// again. Otherwise what a container of this name had before comes home: the call was cut off, or a runtime has given up and
+/// called no hook of the end.
+fn is_done(journal: &Journal, owner: &str, netns: &Netns, devices: &[NetDevice]) -> Result<bool, Failure> {
     let is_own =
         |device: &NetDevice| Ok(share::find(journal, netns, &device.host)?.is_some_and(|(found, _)| found == owner));
     let has_all = devices.iter().map(is_own).collect::<ferry::Result<Vec<bool>>>()?.into_iter().all(|own| own);
     if let Some(first) = devices.first().filter(|_| has_all) {
         return Ok(share::join(journal, netns, &first.host, owner)?);
     }
-    let nothing = Order { owner, path: Some(path), devices: &[], allow_uplink: false, pin: true };
-    ferry::mend(journal, &nothing)?;
+    share::leave(journal, owner, None)?;
     Ok(false)
 }
 

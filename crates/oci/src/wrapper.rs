@@ -12,7 +12,7 @@ use std::fmt;
 use crate::annotations::{self, Wishes};
 use crate::document::Document;
 use crate::entry::Entry;
-use crate::spec::{Namespace, Spec};
+use crate::spec::Spec;
 use crate::validate::{self, Circumstances, validate};
 use crate::{Error, Result};
 
@@ -72,9 +72,9 @@ impl Request {
         Ok(Some(Self { config, spec }))
     }
 
-    /// The container's network namespace.
-    pub fn network(&self) -> &Namespace {
-        &self.spec.network
+    /// What counts of the configuration.
+    pub const fn spec(&self) -> &Spec {
+        &self.spec
     }
 
     /// The configuration without the devices and with `hook`, told of them, in their place: before all hooks that run

@@ -56,6 +56,15 @@ fn hooks(devices: &[&str]) -> Value {
     json!({"createRuntime": [entry], "poststop": [entry]})
 }
 
+/// The same devices as `linux.netDevices`.
+fn net_devices(devices: &[&str]) -> Value {
+    let entry = |device: &&str| match device.split_once('=') {
+        Some((host, name)) => (host.to_owned(), json!({"name": name})),
+        None => ((*device).to_owned(), json!({})),
+    };
+    Value::Object(devices.iter().map(entry).collect())
+}
+
 /// The runtime behind our wrapper.
 fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
     at_home(node, &format!("ln -s {} /run/netferry-runc", netferry()));
@@ -211,6 +220,7 @@ fn all_or_none(runtime: &Runtime) {
         ip route add default dev d3",
     );
     let before = node.snapshot().unwrap();
+    let wrapped = wrapped(&node, runtime);
     let six_off = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
     for (devices, inside, expected) in [
         (&["d1", "nope", "d0"][..], "true", "linux.netDevices.nope: there is no such device on this host"),
@@ -231,15 +241,24 @@ fn all_or_none(runtime: &Runtime) {
     ] {
         // The namespace is there before, so that a script may prepare it.
         at_home(&node, &format!("ip netns add pod; ip netns exec pod sh -ec '{inside}'"));
-        let task = task(&node, runtime, |config| {
-            config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
-            config["hooks"] = hooks(devices);
-            with_hooks_words(config);
-        });
-        let output = task.create().unwrap();
-        let said = said(&output, &task);
-        assert!(!output.status.success() && said.replace("\\\"", "\"").contains(expected), "{expected}: {said}");
-        drop(task);
+        for by_wrapper in [false, true] {
+            let runtime = if by_wrapper { &wrapped } else { runtime };
+            let task = task(&node, runtime, |config| {
+                config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+                if by_wrapper {
+                    config["linux"]["netDevices"] = net_devices(devices);
+                } else {
+                    config["hooks"] = hooks(devices);
+                    with_hooks_words(config);
+                }
+            });
+            let config = task.bundle().read("config.json").unwrap();
+            let output = task.create().unwrap();
+            let said = if by_wrapper { output.stderr.clone() } else { said(&output, &task) };
+            let says = said.replace("\\\"", "\"").contains(expected);
+            assert!(!output.status.success() && says, "{expected}: {said}");
+            assert_eq!(task.bundle().read("config.json").unwrap(), config);
+        }
         at_home(&node, "ip netns del pod");
         judge(&node, &before);
     }

@@ -9,9 +9,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use oci::Circumstances;
+use ferry::{Journal, journal};
+use kernel::netns::Netns;
 use oci::spec::Namespace;
 use oci::wrapper::Request;
+use oci::{Circumstances, Failure, Spec, hook};
 
 use crate::oci::entry;
 use crate::replace::replace;
@@ -28,10 +30,12 @@ pub fn rewrite(config: &Path, journal: Option<&Path>) -> Result<(), Vec<String>>
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", config.display());
     let Some((bytes, metadata)) = read(config).map_err(|error| vec![about(&error)])? else { return Ok(()) };
     let Some(request) = Request::read(&bytes).map_err(|error| vec![about(&error)])? else { return Ok(()) };
-    let circumstances = circumstances(request.network());
+    let spec = request.spec().clone();
+    let circumstances = circumstances(&spec.network);
     let hook = entry(journal).map_err(|error| vec![error])?;
     let rewritten = request.rewrite(&circumstances, hook);
     let new = rewritten.map_err(|refusals| refusals.iter().map(|refusal| about(refusal)).collect::<Vec<_>>())?;
+    foresee(&spec, journal).map_err(|error| vec![about(&error)])?;
     let path = fs::canonicalize(config).map_err(|error| vec![about(&error)])?;
     replace(&path, new.as_bytes(), Some(&metadata)).map_err(|error| vec![error])
 }
@@ -62,6 +66,19 @@ fn content(file: File, length: u64) -> Result<Vec<u8>, String> {
         return Err(format!("it has more than {LONGEST} bytes; this is no file of a container"));
     }
     Ok(bytes)
+}
+
+/// Says here what the hook would fail by: crun passes on nothing that a hook says, and no container has been begun yet.
+fn foresee(spec: &Spec, journal: Option<&Path>) -> Result<(), Failure> {
+    let netns = match &spec.network {
+        // A runtime has its own words for one that is not there.
+        Namespace::Path(path) => match Netns::open(path) {
+            Ok(netns) => netns,
+            Err(_) => return Ok(()),
+        },
+        Namespace::New | Namespace::None => Netns::fresh()?,
+    };
+    hook::foresee(&Journal::at(journal.unwrap_or(Path::new(journal::DEFAULT))), &netns, spec)
 }
 
 fn circumstances(network: &Namespace) -> Circumstances {
