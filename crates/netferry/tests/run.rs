@@ -193,9 +193,9 @@ fn a_prefix_of_the_host_is_not_taken() {
 fn without_root_the_same_happens_on_a_host_of_its_own() {
     let script = "
         # Build directories of root may be closed to others.
-        install -m 755 $NETFERRY /run/netferry-bin
+        install -m 755 $NETFERRY /run/bin/netferry
         settle; mount -t tmpfs tmpfs /tmp; chmod 1777 /tmp
-        nobody='setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR /run/netferry-bin'
+        nobody='setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR /run/bin/netferry'
         $nobody run -- sh -c 'ip -brief address show eth0 | grep -c \"10.209.0.2/16 fd\"; ping -c1 -W2 10.209.0.1 | grep -o \"1 received\"; exit 3'; echo $?
         $nobody run -- sh -c 'touch /tmp/ready; exec sleep 100' & until [ -e /tmp/ready ]; do sleep 0.02; done; rm /tmp/ready
         kill -KILL $!; wait $!; echo $?; ls /tmp/netferry-65534/netferry-rootless
