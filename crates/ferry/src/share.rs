@@ -31,23 +31,23 @@ pub fn join(journal: &Journal, netns: &Netns, device: &str, who: &str) -> Result
     }
 }
 
-/// Lets go of everything that `who` counts on; what nobody counts on is brought home, then or if somebody was killed before
-/// he could. `hint` is where the devices may
-/// be, besides what the journal says.
+/// Lets go of everything that those for whom `is_who` holds count on; what nobody counts on is brought home, then or if
+/// somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
 ///
 /// # Errors
 /// The journal cannot be listed or written; the first of those of [`bring_home`], after everything was tried.
-pub fn leave(journal: &Journal, who: &str, hint: Option<&Path>) -> Result<Vec<Returned>> {
+pub fn leave(journal: &Journal, is_who: &dyn Fn(&str) -> bool, hint: Option<&Path>) -> Result<Vec<Returned>> {
     let (mut returned, mut failed) = (Vec::new(), None);
+    let counts = |held: &Held| held.holders.is_empty() || held.holders.iter().any(|holder| is_who(holder));
     for path in journal.files()? {
         let owner = match journal.look(&path) {
-            Ok(Some(Looked::Held(held))) if counts(&held, who) => held.entry.owner.clone(),
-            // It may be about to let `who` in, or be what `who` itself was killed at.
+            Ok(Some(Looked::Held(held))) if counts(&held) => held.entry.owner.clone(),
+            // It may be about to let somebody in, or be what somebody was killed at.
             Ok(Some(Looked::Busy(entry))) => entry.owner,
             _ => continue,
         };
         let outcome = journal.open(&owner).and_then(|held| match held {
-            Some(held) if counts(&held, who) => let_go(held, who, hint),
+            Some(held) if counts(&held) => let_go(held, is_who, hint),
             _ => Ok(Vec::new()),
         });
         match outcome {
@@ -58,12 +58,11 @@ pub fn leave(journal: &Journal, who: &str, hint: Option<&Path>) -> Result<Vec<Re
     failed.map_or(Ok(returned), Err)
 }
 
-fn counts(held: &Held, who: &str) -> bool {
-    held.holders.is_empty() || held.holders.contains(who)
-}
-
-fn let_go(mut held: Held, who: &str, hint: Option<&Path>) -> Result<Vec<Returned>> {
-    held.release(who)?;
+fn let_go(mut held: Held, is_who: &dyn Fn(&str) -> bool, hint: Option<&Path>) -> Result<Vec<Returned>> {
+    let gone: Vec<String> = held.holders.iter().filter(|holder| is_who(holder)).cloned().collect();
+    for holder in gone {
+        held.release(&holder)?;
+    }
     if !held.holders.is_empty() {
         return Ok(Vec::new());
     }

@@ -8,7 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use ferry::journal::Lent;
-use ferry::{Crossing, Journal, Order, Policy, Prepared, Returned, Wanted, adopt, recover, share};
+use ferry::recover::{self, Standing};
+use ferry::{Crossing, Journal, Order, Policy, Prepared, Returned, Wanted, adopt, share};
 use kernel::netlink::address::Address;
 use kernel::netlink::link;
 use kernel::netns::{Netns, OpenError};
@@ -57,10 +58,11 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     let is_host_netns = Some(netns.is_same(&Netns::current()?)?);
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
-    let owner = owner(state);
+    let owner = owner(state, &spec.devices);
     if is_done(journal, &owner, &netns, &spec.devices)? {
         return Ok(Vec::new());
     }
+    clear_up(journal, state, &netns)?;
     let asked = look(journal, &netns, spec)?;
     let call = Call { journal, netns: &netns, path: &path, owner: &owner, wishes: &wishes };
     call.take(&asked)
@@ -103,12 +105,18 @@ pub fn foresee(journal: &Journal, netns: &Netns, spec: &Spec) -> Result<(), Fail
 /// # Errors
 /// [`Failure::Ferry`]: a device is not home as it was; the journal keeps it.
 pub fn stop(journal: &Journal, state: &State) -> Result<Vec<Returned>, Failure> {
-    Ok(share::leave(journal, &owner(state), None)?)
+    Ok(share::leave(journal, &|holder| is_of(state, holder), None)?)
 }
 
-/// To whom the journal says that devices are lent.
-fn owner(state: &State) -> String {
-    format!("{OWNER}{}", state.id)
+/// To whom the journal says that devices are lent: `oci/ID/DEVICE,DEVICE`. No ID has a slash.
+fn owner(state: &State, devices: &[NetDevice]) -> String {
+    let names: Vec<&str> = devices.iter().map(|device| device.host.as_str()).collect();
+    format!("{OWNER}{}/{}", state.id, names.join(","))
+}
+
+/// True if devices were lent to the container, by whichever call of its hook.
+fn is_of(state: &State, owner: &str) -> bool {
+    owner.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix(&*state.id)).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn open(path: &Path) -> Result<Netns, Failure> {
@@ -118,18 +126,34 @@ fn open(path: &Path) -> Result<Netns, Failure> {
     })
 }
 
-/// True if the hook was called before for this container in the same namespace, and every device is there: it counts on them
-/// again. Otherwise what a container of this name had before comes home: the call was cut off, or a runtime has given up and
-/// called no hook of the end.
+/// True if the hook was called before with these devices, for this container in the same namespace, and every one is there: it
+/// counts on them again.
 fn is_done(journal: &Journal, owner: &str, netns: &Netns, devices: &[NetDevice]) -> Result<bool, Failure> {
-    let is_own =
-        |device: &NetDevice| Ok(share::find(journal, netns, &device.host)?.is_some_and(|(found, _)| found == owner));
-    let has_all = devices.iter().map(is_own).collect::<ferry::Result<Vec<bool>>>()?.into_iter().all(|own| own);
-    if let Some(first) = devices.first().filter(|_| has_all) {
-        return Ok(share::join(journal, netns, &first.host, owner)?);
+    for device in devices {
+        if share::find(journal, netns, &device.host)?.is_none_or(|(found, _)| found != owner) {
+            return Ok(false);
+        }
     }
-    share::leave(journal, owner, None)?;
-    Ok(false)
+    devices.first().map_or(Ok(false), |first| Ok(share::join(journal, netns, &first.host, owner)?))
+}
+
+/// Brings home what a container of this name had before: the call was cut off, or the runtime has given up and called no hook
+/// of the end. What another call for the same container has carried stays: an engine may add a hook for each device.
+fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failure> {
+    for listed in recover::list(journal)?.into_iter().flatten().filter(|listed| is_of(state, &listed.entry.owner)) {
+        let owner = &listed.entry.owner;
+        let is_there = match (listed.standing, listed.entry.lent.first()) {
+            (Standing::Busy, _) => true,
+            (Standing::Lent, Some(lent)) => {
+                share::find(journal, netns, &lent.device.identity.name)?.is_some_and(|(found, _)| found == *owner)
+            }
+            _ => false,
+        };
+        if !is_there {
+            share::leave(journal, &|holder| holder == owner, None)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where each device is.
@@ -195,7 +219,7 @@ impl Call<'_> {
         let taken = joined.and_then(|()| if moved.is_empty() { self.carry(&here) } else { self.adopt(&moved) });
         if taken.is_err() {
             // The mark on another's entry; our own is not there any more.
-            drop(share::leave(self.journal, self.owner, None));
+            drop(share::leave(self.journal, &|holder| holder == self.owner, None));
         }
         taken
     }

@@ -77,12 +77,13 @@ impl State {
         })
     }
 
-    /// Which hook this is: without a process there is only the end left. `None` if it is one of another stage, such as
+    /// Which hook this is. A container that is being created without a process is still one that is being created: whoever
+    /// would take it for the end would leave it without its devices. `None` if it is one of another stage, such as
     /// `poststart`.
     pub fn stage(&self) -> Option<Stage> {
         match (&self.status, self.pid) {
+            (Status::Creating | Status::Created, _) => Some(Stage::Create),
             (Status::Stopped, _) | (_, None) => Some(Stage::Stop),
-            (Status::Creating | Status::Created, Some(_)) => Some(Stage::Create),
             (Status::Running | Status::Other(_), Some(_)) => None,
         }
     }
@@ -141,7 +142,8 @@ mod tests {
             (r#""status":"stopped""#, Some(Stage::Stop)),
             (r#""status":"stopped","pid":0"#, Some(Stage::Stop)),
             (r#""status":"stopped","pid":12"#, Some(Stage::Stop)),
-            (r#""status":"creating","pid":null"#, Some(Stage::Stop)),
+            (r#""status":"creating","pid":null"#, Some(Stage::Create)),
+            (r#""status":"removed""#, Some(Stage::Stop)),
             (r#""status":"running","pid":1"#, None),
             (r#""status":"paused","pid":1"#, None),
         ] {

@@ -7,6 +7,10 @@ use lab::device::WHOLE;
 use super::whole::similar;
 use super::{Ferry, assert_says, sh, snapshot, wanted};
 
+fn leave(ferry: &Ferry, who: &str) -> ferry::Result<Vec<ferry::Returned>> {
+    share::leave(&ferry.journal, &|holder| holder == who, None)
+}
+
 /// The first has it carried, the second finds it there under any of its names, and it comes home with the last.
 #[test]
 fn it_comes_home_when_the_last_has_let_go() {
@@ -23,13 +27,13 @@ fn it_comes_home_when_the_last_has_let_go() {
             assert!(!share::join(&ferry.journal, &Netns::open(&ferry.dir.join("world")).unwrap(), "d0", "x").unwrap());
             assert!(!share::join(&ferry.journal, &ferry.away, "net1", "x").unwrap());
             for who in &order[..2] {
-                assert_eq!(share::leave(&ferry.journal, who, None).unwrap(), []);
+                assert_eq!(leave(ferry, who).unwrap(), []);
                 // Nothing is left to let go of.
-                assert_eq!(share::leave(&ferry.journal, who, None).unwrap(), []);
+                assert_eq!(leave(ferry, who).unwrap(), []);
                 assert!(recover::recover(&ferry.journal, false).unwrap().is_empty());
                 ferry.away("ip link show net1");
             }
-            let returned = share::leave(&ferry.journal, order[2], None).unwrap();
+            let returned = leave(ferry, order[2]).unwrap();
             assert!(returned.len() == 1 && returned[0].is_home && returned[0].notes.is_empty(), "{returned:?}");
             similar(&before, &snapshot());
             ferry.assert_nothing_is_lent();
@@ -50,7 +54,7 @@ fn what_nobody_counts_on_comes_home_all_the_same() {
                 let recovered = recover::recover(&ferry.journal, false).unwrap();
                 assert_eq!(recovered[0].why, "interrupted");
             } else {
-                assert!(share::leave(&ferry.journal, "anybody", None).unwrap()[0].is_home);
+                assert!(leave(ferry, "anybody").unwrap()[0].is_home);
             }
             similar(&before, &snapshot());
             ferry.assert_nothing_is_lent();
@@ -103,7 +107,7 @@ fn what_another_program_has_carried_comes_home() {
             assert!(share::find(&ferry.journal, &ferry.away, "d0").unwrap().is_some());
             assert!(recover::recover(&ferry.journal, false).unwrap().is_empty());
             ferry.away(happens);
-            let returned = share::leave(&ferry.journal, "test", None).unwrap();
+            let returned = leave(ferry, "test").unwrap();
             assert_eq!(returned[0].is_home, is_home, "{returned:?}");
             if is_home {
                 let there = sh("ip -d link show d0; ip address show dev d0");

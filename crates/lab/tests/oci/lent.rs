@@ -13,6 +13,7 @@ with_each_runtime!(
     home_after_the_end_of_init,
     all_or_none,
     a_pod,
+    a_hook_for_each_device,
     a_hook_behind_ours_fails,
     a_device_is_not_brought_home_if_nobody_wants_it
 );
@@ -312,6 +313,26 @@ fn a_pod(runtime: &Runtime) {
     drop((one, two, other));
     at_home(&node, "ip link show d0; ip netns del pod");
     judge(&node, &before);
+}
+
+/// As an engine does it for two CDI devices: each call has its own, and neither takes away what the other has brought.
+fn a_hook_for_each_device(runtime: &Runtime) {
+    let (node, _) = stage();
+    at_home(&node, "ip link add d1 type veth peer name p1");
+    let before = node.snapshot().unwrap();
+    for _ in 0..2 {
+        let task = task(&node, runtime, |config| {
+            let (one, two) = (hooks(&["d0=eth9"]), hooks(&["d1"]));
+            let both = |stage: &str| json!([one[stage][0], two[stage][0]]);
+            config["hooks"] = json!({"createRuntime": both("createRuntime"), "poststop": both("poststop")});
+            annotated(config, "restore", "all");
+        });
+        task.create().unwrap().success().unwrap();
+        task.inside(["sh", "-ec", "ip link show eth9; ip link show d1"]).unwrap();
+        task.delete(true).unwrap().success().unwrap();
+        drop(task);
+        judge(&node, &before);
+    }
 }
 
 /// runc then calls the hooks of the end, crun never does: what is left behind comes home when it is asked for again, or by
