@@ -13,6 +13,7 @@ with_each_runtime!(
     home_after_the_end_of_init,
     all_or_none,
     a_pod,
+    names_of_every_kind,
     a_hook_for_each_device,
     a_hook_behind_ours_fails,
     a_device_is_not_brought_home_if_nobody_wants_it
@@ -313,6 +314,36 @@ fn a_pod(runtime: &Runtime) {
     drop((one, two, other));
     at_home(&node, "ip link show d0; ip netns del pod");
     judge(&node, &before);
+}
+
+/// A template is completed by what is free, two devices may swap their names, and one keeps its own: by both ways, in a
+/// namespace where a name is taken already, and all of it comes home.
+fn names_of_every_kind(runtime: &Runtime) {
+    let (node, _) = stage();
+    at_home(&node, "for n in 1 2 3; do ip link add d$n type veth peer name p$n; done");
+    let before = node.snapshot().unwrap();
+    let wrapped = wrapped(&node, runtime);
+    let devices = ["d0=eth%d", "d1=d2", "d2=d1", "d3"];
+    for by_wrapper in [false, true] {
+        at_home(&node, "ip netns add pod; ip -n pod link add eth0 type veth peer name eth2");
+        let task = task(&node, if by_wrapper { &wrapped } else { runtime }, |config| {
+            config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+            if by_wrapper {
+                config["linux"]["netDevices"] = net_devices(&devices);
+            } else {
+                config["hooks"] = hooks(&devices);
+            }
+            annotated(config, "restore", "all");
+        });
+        task.create().unwrap().success().unwrap();
+        let links = "for n in eth1 d1 d2 d3; do cat /sys/class/net/$n/ifalias 2>/dev/null || ip link show $n | sed -n 's/.*alias //p'; done";
+        let there = at_home(&node, &format!("ip netns exec pod sh -ec '{}'", links.replace('\'', "'\\''")));
+        assert_eq!(there, "d0\nd2\nd1\nd3\n");
+        task.delete(true).unwrap().success().unwrap();
+        drop(task);
+        at_home(&node, "ip netns del pod");
+        judge(&node, &before);
+    }
 }
 
 /// As an engine does it for two CDI devices: each call has its own, and neither takes away what the other has brought.
