@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: netferry against the Go plugins and against a floor, in one run, taking turns.
+//! `cargo xtask bench`: netferry against the Go plugins, against crun and against a floor, in one run, taking turns.
 //!
 //! It builds what it measures, starts itself again in namespaces of its own, and there calls everybody's plugins as a
-//! runtime would. The table goes to standard output, progress to standard error, and a whole run to docs/benchmarks.md.
+//! runtime would, and runtimes as an engine would. The table goes to standard output, progress to standard error, and a
+//! whole run to docs/benchmarks.md.
 
 mod attach;
 mod call;
