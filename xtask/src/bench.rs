@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: netferry against the Go plugins and against a floor, in one run, taking turns.
+//! `cargo xtask bench`: netferry against the Go plugins, against crun and against a floor, in one run, taking turns.
 //!
 //! It builds what it measures, starts itself again in namespaces of its own, and there calls everybody's plugins as a
-//! runtime would. The table goes to standard output, progress to standard error, and a whole run to docs/benchmarks.md.
+//! runtime would, and runtimes as an engine would. The table goes to standard output, progress to standard error, and a
+//! whole run to docs/benchmarks.md.
 
 mod attach;
 mod call;
@@ -9,6 +10,7 @@ mod contender;
 mod device;
 mod network;
 mod node;
+mod oci;
 mod options;
 mod page;
 mod rows;
@@ -21,12 +23,13 @@ mod trace;
 pub use target::BINARY;
 
 use crate::build::{floor, product};
+use crate::runtimes;
 use crate::setup;
 use crate::shell::root;
 use crate::suite::{self, Wanted};
 use network::Network;
 use node::Node;
-use options::Options;
+use options::{Oci, Options};
 use stats::Results;
 use std::path::Path;
 use table::Table;
@@ -50,13 +53,16 @@ pub fn run() -> Result<(), String> {
             if options.wants(rows::HOST_DEVICE) {
                 options.sid = Some(suite::fetch(&PEER)?);
             }
+            if oci::is_wanted(&options) {
+                options.oci = Some(Oci::new(&product.netferry, &runtimes::fetch()?)?);
+            }
             node::enter(&product.plugins, &floor(target)?, &options)
         }
     }
 }
 
 fn measure(plugins: &Path, floor: &Path, options: &Options) -> Result<(), String> {
-    let machine = page::machine(options.sid.as_ref());
+    let machine = page::machine(options);
     let node = Node::set_up(plugins, floor, options.sid.as_ref())?;
     let mut results = Results::default();
     let binary = plugins.join("bridge");
@@ -64,6 +70,7 @@ fn measure(plugins: &Path, floor: &Path, options: &Options) -> Result<(), String
     results.put("binary", "size", contender::Contender::Ours.name(), "bytes", &[size as f64]);
     rows::measure(&node, options, &mut results)?;
     rows::measure_host_device(&node, options, &mut results)?;
+    oci::measure(options, &mut results)?;
     scale::reserved(&node, options, &mut results)?;
     scale::containers(&node, options, ("", Network::Bridge), &mut results)?;
     rows::measure_masquerade(&node, options, &mut results)?;

@@ -24,7 +24,7 @@ const SUBCOMMANDS: &[(&str, &str, Subcommand)] = &[
     ("test", "build, lint, run every test, look for leftovers", test::run_all),
     (
         "bench",
-        "compare with the Go plugins and with the bare kernel: [--n N] [--only ROW] [--quick] [--json]",
+        "compare with the Go plugins, with crun and with the bare kernel: [--n N] [--only ROW] [--quick] [--json]",
         bench::run,
     ),
     ("vm", "run the tests that another kernel is for, on Debian's in QEMU", vm::run),

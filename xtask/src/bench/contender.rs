@@ -12,6 +12,8 @@ pub enum Contender {
     GoLegacy,
     /// The Go plugins of Debian sid: newer ones.
     GoSid,
+    /// crun of Debian sid, alone.
+    Crun,
     /// A static program that does the same netlink work and nothing else.
     Floor,
 }
@@ -24,6 +26,7 @@ impl Contender {
             Contender::Go => "go",
             Contender::GoLegacy => "go-legacy",
             Contender::GoSid => "go-sid",
+            Contender::Crun => "crun",
             Contender::Floor => "floor",
         }
     }
@@ -35,6 +38,7 @@ impl Contender {
             Contender::Go => "r-go",
             Contender::GoLegacy => "r-go-legacy",
             Contender::GoSid => "r-go-sid",
+            Contender::Crun => "r-crun",
             Contender::Floor => "r-floor",
         }
     }
@@ -47,6 +51,7 @@ impl Contender {
             Contender::GoLegacy => 103,
             Contender::Floor => 104,
             Contender::GoSid => 105,
+            Contender::Crun => 106,
         }
     }
 

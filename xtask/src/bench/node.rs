@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 const GO: &str = "/usr/lib/cni";
 /// Real-time priority for everybody in the race: what else a busy machine does shall not decide it (`sched(7)`).
 const PREFERRED: [&str; 3] = ["chrt", "--fifo", "10"];
-const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where plugins and runtimes find the machine's programs.
+pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where the contenders are, and which there are.
 pub struct Node {
@@ -105,6 +106,9 @@ pub fn enter(plugins: &Path, floor: &Path, options: &Options) -> Result<(), Stri
     command.arg("bench").arg("--inside").args([plugins, floor]).args(["--n", &options.n.to_string()]);
     if let Some(sid) = &options.sid {
         command.arg("--sid").arg(&sid.directory).arg(&sid.version);
+    }
+    if let Some(oci) = &options.oci {
+        command.arg("--oci").args([&oci.netferry, &oci.crun, &oci.rootfs]);
     }
     command.args(options.only.iter().flat_map(|only| ["--only", only]));
     command.args(options.quick.then_some("--quick")).args(options.json.then_some("--json"));

@@ -1,7 +1,7 @@
 //! The words after `cargo xtask bench`.
 
 use crate::suite::Fetched;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to measure, how often, and how to say it.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,32 @@ pub struct Options {
     pub inside: Option<(PathBuf, PathBuf)>,
     /// The package of the plugins of Debian sid, told to that process if a row needs them.
     pub sid: Option<Fetched>,
+    /// What the rows of OCI containers need, told to that process if they are asked for.
+    pub oci: Option<Oci>,
+}
+
+/// What the rows of OCI containers need, each by its full path.
+#[derive(Debug, Clone)]
+pub struct Oci {
+    /// Our command line.
+    pub netferry: PathBuf,
+    /// The newest crun.
+    pub crun: PathBuf,
+    /// What the containers have for `/`.
+    pub rootfs: PathBuf,
+}
+
+impl Oci {
+    /// Of our command line, and of the directory that `runtimes::fetch` has laid out.
+    ///
+    /// # Errors
+    /// Something is not there.
+    pub fn new(netferry: &Path, runtimes: &Path) -> Result<Oci, String> {
+        let full = |path: &Path| path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
+        let [netferry, crun, rootfs] =
+            [full(netferry), full(&runtimes.join("crun-new")), full(&runtimes.join("rootfs"))];
+        Ok(Oci { netferry: netferry?, crun: crun?, rootfs: rootfs? })
+    }
 }
 
 const USAGE: &str = "usage: cargo xtask bench [--n N] [--only ROW] [--quick] [--json]";
@@ -38,6 +64,10 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--json" => options.json = true,
                 "--inside" => options.inside = Some((value()?.into(), value()?.into())),
+                "--oci" => {
+                    let mut path = || value().map(PathBuf::from);
+                    options.oci = Some(Oci { netferry: path()?, crun: path()?, rootfs: path()? });
+                }
                 "--sid" => options.sid = Some(Fetched { directory: value()?.into(), version: value()? }),
                 _ => return Err(USAGE.to_owned()),
             }

@@ -1,22 +1,25 @@
 //! `docs/benchmarks.md`: the last run, and how to read it.
 
+use crate::bench::options::Options;
 use crate::bench::stats::Results;
 use crate::bench::table::Table;
 use crate::bench::target::Judged;
 use crate::shell::output;
-use crate::suite::Fetched;
+use std::path::Path;
 
 /// What the page and the table say about the machine.
-pub fn machine(sid: Option<&Fetched>) -> String {
+pub fn machine(options: &Options) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = output(&["uname", "-sr"]);
     let rustc = output(&["rustc", "--version"]);
     let peer = output(&["dpkg-query", "-W", "-f", "${Version}", "containernetworking-plugins"]);
-    let sid = sid.map_or(String::new(), |sid| format!(" (of sid: {})", sid.version));
+    let sid = options.sid.as_ref().map_or(String::new(), |sid| format!(" (of sid: {})", sid.version));
+    let crun = |crun: &Path| output(&[&crun.to_string_lossy(), "--version"]).lines().next().map(str::to_owned);
+    let crun = options.oci.as_ref().and_then(|oci| crun(&oci.crun)).map_or(String::new(), |crun| format!(", {crun}"));
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{cores} cores, {}, {}, peer: containernetworking-plugins {}{sid}, load at the start {load}",
+        "{cores} cores, {}, {}, peer: containernetworking-plugins {}{sid}{crun}, load at the start {load}",
         kernel.trim(),
         rustc.split(" (").next().unwrap_or_default().trim(),
         peer.trim()
@@ -62,8 +65,8 @@ one without exec, which waits for the kernel's grace periods after the call has 
 }
 
 const HOW_TO_READ: &str = "\
-Every number is the time from spawn to reap of one plugin call, the median of its row with its minimum and 90th percentile
-beside it; all run at real-time priority where that is allowed, so that the rest of the machine interferes less. All
+Every number is the time from spawn to reap of one call, of a plugin or an OCI runtime, the median of its row with its minimum and
+90th percentile beside it; all run at real-time priority where that is allowed, so that the rest of the machine interferes less. All
 contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a subnet and networks of
 its own, each call behind an untimed start of the same program, so that nobody pays for the caches that another emptied. Each
 ADD is proven to have done what it printed, and each DEL to have removed the link.
@@ -81,6 +84,12 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
   one. netferry carries and brings home all of it (`useInterfaceNetwork`), the peers nothing: they ignore the option. `go-sid`
   is the peer of Debian's suite sid. The floor moves and renames the bare device by one message, which in the container also
   sets it up.
+- `oci` runs a container whose program is `true`, with one up veth that has an address of each family: `crun` is that of
+  Debian's suite sid, alone, which moves the device and has it end with the container; netferry stands in front of the same
+  crun, gives the container a hook instead, and has brought the device home, up and with its addresses, when the call
+  returns: it moves twice where crun moves once. The bundle is the same, written anew before each call, and nobody makes a
+  cgroup. A peer's device is made anew before each call; ours is the one that came home.
+- `oci-plain` is the same container without a device: what it costs that netferry is in front.
 - `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
 - `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;
   there a number is the wall time until the last call has returned.

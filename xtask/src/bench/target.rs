@@ -10,6 +10,7 @@ const OURS: &str = Contender::Ours.name();
 const GO: &str = Contender::Go.name();
 const LEGACY: &str = Contender::GoLegacy.name();
 const SID: &str = Contender::GoSid.name();
+const CRUN: &str = Contender::Crun.name();
 const FLOOR: &str = Contender::Floor.name();
 
 enum Measure {
@@ -19,12 +20,14 @@ enum Measure {
     NoSlower(&'static str, &'static str, &'static str),
     /// How many times as long ours takes as the other: at most.
     Within(&'static str, &'static str, &'static str, f64),
+    /// How many milliseconds longer than the other ours takes: at most.
+    Adds(&'static str, &'static str, &'static str, f64),
     /// How much ours grows from one line to another: at most.
     Grows((&'static str, &'static str), (&'static str, &'static str), f64),
     /// A count of ours: at most.
     Count(&'static str, &'static str, &'static str, f64),
 }
-use Measure::{Count, Faster, Grows, NoSlower, Within};
+use Measure::{Adds, Count, Faster, Grows, NoSlower, Within};
 
 const TARGETS: &[(&str, Measure)] = &[
     ("VERSION", Faster("version", "VERSION", GO, 10.0)),
@@ -45,6 +48,8 @@ const TARGETS: &[(&str, Measure)] = &[
     ("host-device DEL, older peer", NoSlower("host-device", "DEL", GO)),
     ("host-device ADD, of the floor", Within("host-device", "ADD", FLOOR, 1.4)),
     ("host-device DEL, of the floor", Within("host-device", "DEL", FLOOR, 1.4)),
+    ("OCI container with a device", Within("oci", "run", CRUN, 1.1)),
+    ("OCI container without devices", Adds("oci-plain", "run", CRUN, 3.0)),
     ("host-local ADD, 20,000 reserved", Faster("host-local-20000", "ADD", GO, 50.0)),
     ("host-local ADD, from 0 to 20,000", Grows(("host-local-0", "ADD"), ("host-local-20000", "ADD"), 1.2)),
     ("host-local DEL, from 0 to 20,000", Grows(("host-local-0", "DEL"), ("host-local-20000", "DEL"), 1.2)),
@@ -93,6 +98,11 @@ fn judged(what: &'static str, measure: &Measure, results: &Results) -> Option<Ju
             let ratio = results.ratio(row, op, OURS, than)?;
             (format!("at most {bound} x the {than}"), times(ratio), ratio <= *bound)
         }
+        Adds(row, op, than, bound) => {
+            let median = |who| Some(results.get(row, op, who, "ms")?.median);
+            let more = median(OURS)? - median(than)?;
+            (format!("at most {bound} ms more than {than}"), format!("{more:.2} ms"), more <= *bound)
+        }
         Grows(from, to, bound) => {
             let median = |(row, op): (&str, &str)| Some(results.get(row, op, OURS, "ms")?.median);
             let ratio = median(*to)? / median(*from)?;
@@ -127,6 +137,17 @@ mod tests {
             judged,
             [("VERSION", "11 x".to_owned(), true), ("system calls of a bridge ADD", "150".to_owned(), false)]
         );
+    }
+
+    #[test]
+    fn what_is_added_is_a_difference() {
+        for (ours, value, met) in [(12.5, "2.50 ms", true), (13.5, "3.50 ms", false), (9.0, "-1.00 ms", true)] {
+            let mut results = Results::default();
+            results.put("oci-plain", "run", OURS, "ms", &[ours]);
+            results.put("oci-plain", "run", CRUN, "ms", &[10.0]);
+            let judged: Vec<_> = judge(&results).iter().map(|one| (one.value.clone(), one.met)).collect();
+            assert_eq!(judged, [(value.to_owned(), met)]);
+        }
     }
 
     #[test]

@@ -1,0 +1,274 @@
+//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node and without any.
+//!
+//! The same bundle, but for names, runs by crun alone, which moves `linux.netDevices` itself, and by crun behind netferry. No
+//! cgroup is made for anybody, and a run that left one is an error. Proof is by iproute2's words, by what the container sees
+//! in a first, untimed call, and by the carrier that a device's peer loses when the device moves. See config-linux.md of the
+//! runtime specification, and crun(1).
+
+use crate::bench::call::timed;
+use crate::bench::contender::Contender::{self, Crun, Ours};
+use crate::bench::node::{PATH, run};
+use crate::bench::options::{Oci, Options};
+use crate::bench::stats::Results;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The key of the row with a device.
+const WITH_DEVICE: &str = "oci";
+/// The key of the row without.
+const PLAIN: &str = "oci-plain";
+/// What either row's operation is called.
+const RUN: &str = "run";
+/// What names of containers begin with: nobody else on the machine may call a cgroup so.
+const PREFIX: &str = "netferry-bench-oci";
+/// netferry, by the name that puts it in front of crun.
+const WRAPPER: &str = "/run/bench/netferry-crun";
+const BATCH: &str = "/run/bench/oci-device";
+const CGROUP: &str = "/sys/fs/cgroup";
+/// For the grace periods of what ended before: of a namespace, a device, a move.
+const SETTLE: Duration = Duration::from_millis(40);
+/// How long the kernel may take to remove the namespace of a container that is gone, and the device with it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What the container's program is in the calls that count.
+const TRUE: [&str; 1] = ["/bin/true"];
+/// What it is in the call that tells what the container sees.
+const LOOK: [&str; 4] = ["/bin/cat", "/proc/net/dev", "/proc/net/fib_trie", "/proc/net/if_inet6"];
+
+/// Whether any row of this file was asked for.
+pub fn is_wanted(options: &Options) -> bool {
+    [WITH_DEVICE, PLAIN].iter().any(|key| options.wants(key))
+}
+
+/// Measures the rows that were asked for.
+///
+/// # Errors
+/// Any call fails or did not do what it said, or one left a cgroup.
+pub fn measure(options: &Options, results: &mut Results) -> Result<(), String> {
+    let Some(oci) = &options.oci else { return Ok(()) };
+    symlink(&oci.netferry, WRAPPER).map_err(|error| format!("{WRAPPER}: {error}"))?;
+    show_cgroups()?;
+    for (key, has_device) in [(WITH_DEVICE, true), (PLAIN, false)] {
+        if options.wants(key) {
+            eprintln!("{key}");
+            compare(oci, options.n, (key, has_device), results)?;
+        }
+    }
+    prove_no_cgroup(Path::new(CGROUP))
+}
+
+/// Lets both run the container in turn, as `rows::alternate` does.
+fn compare(oci: &Oci, n: usize, (key, has_device): (&str, bool), results: &mut Results) -> Result<(), String> {
+    let warm = (n / 10).max(2);
+    let mut samples = [(Ours, Vec::new()), (Crun, Vec::new())];
+    for round in 0..warm + n {
+        for turn in 0..samples.len() {
+            let at = (round + turn) % samples.len();
+            let Some((who, times)) = samples.get_mut(at) else { continue };
+            let container = Container { oci, who: *who, has_device };
+            let fail = |error| format!("{key}, {}: {error}", who.name());
+            if round == 0 {
+                container.look().map_err(fail)?;
+            }
+            let (milliseconds, _) = container.run(&TRUE).map_err(fail)?;
+            if round >= warm {
+                times.push(milliseconds);
+            }
+        }
+    }
+    for (who, times) in &samples {
+        results.put(key, RUN, who.name(), "ms", times);
+        remove(*who)?;
+    }
+    Ok(())
+}
+
+/// One container, and who runs it.
+struct Container<'a> {
+    oci: &'a Oci,
+    who: Contender,
+    has_device: bool,
+}
+
+impl Container<'_> {
+    /// Runs it with `program`, proven; returns the milliseconds, and what the program printed.
+    fn run(&self, program: &[&str]) -> Result<(f64, String), String> {
+        if self.has_device {
+            make(self.who)?;
+        }
+        let (id, root) = (self.id(), "/run/bench/oci-root");
+        let bundle = PathBuf::from(format!("/run/bench/{id}"));
+        let config = bundle.join("config.json");
+        // Ours has replaced the one before.
+        let written =
+            std::fs::create_dir_all(&bundle).and_then(|()| std::fs::write(&config, self.configuration(program)));
+        written.map_err(|error| format!("{}: {error}", config.display()))?;
+        let carrier = if self.has_device { carrier_changes(self.who)? } else { 0 };
+        std::thread::sleep(SETTLE);
+        timed(self.command().arg("--version"), "")?;
+        let mut command = self.command();
+        command.args(["--root", root, "--cgroup-manager=disabled", "run", "--bundle"]).arg(&bundle).arg(&id);
+        let done = timed(&mut command, "")?;
+        let left = Path::new(root).join(&id);
+        if left.exists() {
+            return Err(format!("{} is left of the container", left.display()));
+        }
+        match (self.has_device, self.who) {
+            (true, Ours) => prove_home(self.who, carrier)?,
+            (true, _) => prove_gone(self.who)?,
+            (false, _) => {}
+        }
+        Ok((done.milliseconds, done.stdout))
+    }
+
+    /// Runs it once for what it sees: its device with both addresses, or none.
+    fn look(&self) -> Result<(), String> {
+        let (_, seen) = self.run(&LOOK)?;
+        let subnet = self.who.subnet();
+        let words = ["net0:".to_owned(), format!("10.{subnet}.3.5"), format!("fd00{subnet:0>4}0003{:0>20}", 5)];
+        match words.iter().find(|word| seen.contains(word.as_str()) != self.has_device) {
+            Some(word) if self.has_device => Err(format!("the container lacks {word}:\n{seen}")),
+            Some(word) => Err(format!("the container has {word}:\n{seen}")),
+            None => Ok(()),
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("{PREFIX}-{}", self.who.name())
+    }
+
+    fn command(&self) -> Command {
+        let program = if self.who == Ours { Path::new(WRAPPER) } else { &self.oci.crun };
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", PATH);
+        if self.who == Ours {
+            command.env("NETFERRY_RUNTIME", &self.oci.crun);
+        }
+        command
+    }
+
+    /// The container's `config.json`: what runs without controllers for resources.
+    fn configuration(&self, program: &[&str]) -> String {
+        let devices = match self.has_device {
+            true => format!(r#","netDevices":{{"{}":{{"name":"net0"}}}}"#, self.who.device()),
+            false => String::new(),
+        };
+        let program = program.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(",");
+        format!(
+            r#"{{"ociVersion":"1.0.2",
+"process":{{"cwd":"/","user":{{"uid":0,"gid":0}},"args":[{program}],"env":["PATH=/bin"]}},
+"root":{{"path":{:?},"readonly":true}},
+"mounts":[{{"destination":"/proc","type":"proc","source":"proc"}},{{"destination":"/dev","type":"tmpfs","source":"tmpfs",
+"options":["nosuid","mode=755","size=64k"]}}],
+"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"}}]{devices}}}}}"#,
+            self.oci.rootfs
+        )
+    }
+}
+
+fn addresses(who: Contender) -> [String; 2] {
+    let subnet = who.subnet();
+    [format!("10.{subnet}.3.5/24"), format!("fd00:{subnet}:3::5/64")]
+}
+
+fn is_there(device: &str) -> bool {
+    Path::new("/sys/class/net").join(device).exists()
+}
+
+/// Makes the device of `who`, an up veth with an address of each family, unless it is there.
+fn make(who: Contender) -> Result<(), String> {
+    let device = who.device();
+    if is_there(&device) {
+        return Ok(());
+    }
+    let [ipv4, ipv6] = addresses(who);
+    let lines = format!(
+        "link add {device} type veth peer name {device}-peer\nlink set {device}-peer up\nlink set {device} up\n\
+         address add {ipv4} dev {device}\naddress add {ipv6} dev {device} nodad\n"
+    );
+    std::fs::write(BATCH, lines).map_err(|error| format!("{BATCH}: {error}"))?;
+    run(&["ip", "-batch", BATCH]).map(drop)
+}
+
+fn remove(who: Contender) -> Result<(), String> {
+    let device = who.device();
+    if is_there(&device) { run(&["ip", "link", "delete", &device]).map(drop) } else { Ok(()) }
+}
+
+/// How often the device's peer has got and lost its carrier.
+fn carrier_changes(who: Contender) -> Result<u64, String> {
+    let path = format!("/sys/class/net/{}-peer/carrier_changes", who.device());
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    text.trim().parse().map_err(|error| format!("{path}: {text:?}: {error}"))
+}
+
+/// Looks whether the device went away and came home, up and with both addresses.
+fn prove_home(who: Contender, carrier_before: u64) -> Result<(), String> {
+    let device = who.device();
+    let link = run(&["ip", "-o", "link", "show", &device])?;
+    if !link.contains(",UP") {
+        return Err(format!("{device} came home down:\n{link}"));
+    }
+    let there = run(&["ip", "-o", "address", "show", "dev", &device])?;
+    if let Some(address) = addresses(who).iter().find(|address| !there.contains(address.as_str())) {
+        return Err(format!("{device} came home without {address}:\n{there}"));
+    }
+    // A move sets a device down: there and back again, its peer loses its carrier twice and gets it twice.
+    match carrier_changes(who)?.saturating_sub(carrier_before) {
+        changes if changes >= 4 => Ok(()),
+        changes => Err(format!("{device} was in no container: its peer's carrier has changed {changes} times, not 4")),
+    }
+}
+
+/// Looks whether the device has left the node, and waits for its end: with the container's namespace, a while later.
+fn prove_gone(who: Contender) -> Result<(), String> {
+    let device = who.device();
+    if is_there(&device) {
+        return Err(format!("{device} was in no container: it is still on the node"));
+    }
+    let start = Instant::now();
+    while is_there(&format!("{device}-peer")) {
+        if start.elapsed() > PATIENCE {
+            return Err(format!("{device} is not gone with its container: its peer is still on the node"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Shows a cgroup2 hierarchy to this mount namespace, since crun runs in no hybrid one. The kernel
+/// mounts nothing upon itself: hence the tmpfs between.
+fn show_cgroups() -> Result<(), String> {
+    run(&["mount", "-t", "tmpfs", "tmpfs", CGROUP])?;
+    run(&["mount", "-t", "cgroup2", "cgroup2", CGROUP])?;
+    prove_no_cgroup(Path::new(CGROUP))
+}
+
+/// Looks whether any cgroup of the machine is called like a container of ours.
+fn prove_no_cgroup(below: &Path) -> Result<(), String> {
+    // Others come and go meanwhile.
+    let Ok(entries) = std::fs::read_dir(below) else { return Ok(()) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()) {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(PREFIX)) {
+            return Err(format!("the cgroup {} was left; remove it with rmdir", path.display()));
+        }
+        prove_no_cgroup(&path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_differ_in_names_alone() {
+        let oci = Oci { netferry: "/netferry".into(), crun: "/crun".into(), rootfs: "/rootfs".into() };
+        let of = |who, has_device| Container { oci: &oci, who, has_device }.configuration(&TRUE);
+        assert_eq!(of(Ours, false), of(Crun, false));
+        assert_eq!(of(Ours, true), of(Crun, true).replace("d-crun", "d-netferry"));
+        assert!(of(Crun, true).contains(r#"{"type":"network"}],"netDevices":{"d-crun":{"name":"net0"}}}}"#));
+        assert!(!of(Ours, false).contains("netDevices"));
+    }
+}
