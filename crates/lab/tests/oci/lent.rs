@@ -164,7 +164,7 @@ fn everything_comes_back(runtime: &Runtime) {
             config["hooks"] = hooks(&["enp-d0=eth9"]);
             if all {
                 annotated(config, "restore", "all");
-                annotated(config, "carry", "all");
+                annotated(config, "carry.enp-d0", "all");
             }
         });
         task.create().unwrap().success().unwrap();
