@@ -56,6 +56,19 @@ pub struct Listed {
     pub entry: Entry,
     /// How it stands.
     pub standing: Standing,
+    /// Who counts on the devices besides the owner; nobody is known of while it is [`Standing::Busy`].
+    pub holders: Vec<String>,
+}
+
+impl Listed {
+    fn of(path: PathBuf, held: &Held) -> Result<Self> {
+        let holders = held.holders.iter().filter(|holder| **holder != held.entry.owner).cloned().collect();
+        Ok(Self { path, entry: held.entry.clone(), standing: standing(held)?, holders })
+    }
+
+    fn busy(path: PathBuf, entry: Entry) -> Self {
+        Self { path, entry, standing: Standing::Busy, holders: Vec::new() }
+    }
 }
 
 /// Something that was left behind.
@@ -79,11 +92,8 @@ pub fn list(journal: &Journal) -> Result<Vec<Result<Listed>>> {
     let mut listed = Vec::new();
     for path in journal.files()? {
         match journal.look(&path) {
-            Ok(Some(Looked::Held(held))) => {
-                let standing = standing(&held);
-                listed.push(standing.map(|standing| Listed { path, entry: held.entry.clone(), standing }));
-            }
-            Ok(Some(Looked::Busy(entry))) => listed.push(Ok(Listed { path, entry: *entry, standing: Standing::Busy })),
+            Ok(Some(Looked::Held(held))) => listed.push(Listed::of(path, &held)),
+            Ok(Some(Looked::Busy(entry))) => listed.push(Ok(Listed::busy(path, *entry))),
             Ok(Some(Looked::Nothing) | None) => {}
             Err(error) => listed.push(Err(error)),
         }

@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::process::{Invocation, Output};
 use crate::runtime::{Runtime, laid_out};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const PLACE: &str = "/dev/shm/podman";
 
@@ -53,9 +53,20 @@ impl Podman {
 
     /// Installs a hook, by what would be in a file of its hooks directory.
     pub fn hook(&self, name: &str, document: &Value) -> Result<()> {
-        let path = Path::new(PLACE).join("hooks").join(format!("{name}.json"));
+        let path = self.hooks_dir().join(format!("{name}.json"));
         let written = self.node.namespaces().inside(|| std::fs::write(&path, document.to_string()))?;
         written.map_err(Error::during(path.display()))
+    }
+
+    /// The directory in which it looks for hooks.
+    pub fn hooks_dir(&self) -> PathBuf {
+        Path::new(PLACE).join("hooks")
+    }
+
+    /// `run` of a container until its process, that of these words, has ended; the status is the caller's to judge.
+    pub fn run_to_end(&self, options: &[&str], words: &[&str]) -> Result<Output> {
+        let rootfs = format!("{PLACE}/rootfs");
+        self.call(&[&["run", "--rm"], options, &["--rootfs", &rootfs], words].concat())
     }
 
     /// `run --detach` of a container that sleeps for an hour, without a network unless `options` say so; the status is the

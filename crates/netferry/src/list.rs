@@ -1,4 +1,4 @@
-//! `netferry list`: what is lent, to whom, since when, and from which file of the journal.
+//! `netferry list`: what is lent, to whom, who shares it, since when, and from which file of the journal.
 
 use clap::Args;
 use cni::Error;
@@ -36,10 +36,10 @@ fn text(listed: &[Result<Listed, ferry::Error>]) -> String {
     let mut table = Table::default();
     table.row(&["DEVICE", "THERE", "NAMESPACE", "SINCE", "STANDING", "OWNER", "JOURNAL"]);
     for one in listed.iter().flatten() {
-        let (entry, file) = (&one.entry, one.path.display().to_string());
+        let (entry, owner, file) = (&one.entry, owner(one), one.path.display().to_string());
         for lent in &entry.lent {
             let (name, since, standing) = (&lent.device.identity.name, ago(entry.since), one.standing.as_str());
-            table.row(&[name, &lent.name, &namespace(entry), &since, standing, &entry.owner, &file]);
+            table.row(&[name, &lent.name, &namespace(entry), &since, standing, &owner, &file]);
         }
     }
     let mut lines = Vec::new();
@@ -50,6 +50,12 @@ fn text(listed: &[Result<Listed, ferry::Error>]) -> String {
     }
     lines.extend(listed.iter().filter_map(|one| one.as_ref().err()).map(|error| format!("unreadable: {error}")));
     lines.join("\n")
+}
+
+/// To whom the devices are lent, and with a `+` each who shares them.
+fn owner(listed: &Listed) -> String {
+    let sharing = listed.holders.iter().map(|holder| format!(" +{holder}"));
+    std::iter::once(listed.entry.owner.clone()).chain(sharing).collect()
 }
 
 /// Where the devices of `entry` are: the path by which they were carried, or the namespace as `lsns` shows it.
@@ -67,6 +73,7 @@ fn json(listed: &Result<Listed, ferry::Error>, home: &Home) -> Value {
     let device = |lent: &ferry::journal::Lent| json!({ "home": lent.device.identity.name, "name": lent.name, "index": lent.index, "restores": lent.restores(), "manager": lent.manager });
     json!({
         "owner": entry.owner,
+        "holders": one.holders,
         "standing": one.standing.as_str(),
         "since": entry.since,
         "since_time": rfc3339(entry.since),

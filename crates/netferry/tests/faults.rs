@@ -157,3 +157,48 @@ fn a_hook_is_refused() {
     let functions = carried(&format!("{HOOKED} before() {{ :; }}; victim() {{ hook \"$1\" created $holder; }}"));
     table(&functions, "sendmsg mkdir write fsync mount", "error=ENOSPC", 30);
 }
+
+/// netferry in front of a runtime that does nothing: `config.json` is the old one or the new one whatever happens, the old one
+/// if netferry says that it failed, and a second call finishes what the first has left. (127 is the dynamic linker's end, be it
+/// netferry's or the runtime's.)
+const WRAPPED: &str = r#"
+ip link add d0 type veth peer name p0; mkdir /run/bundle; code=
+echo '{"ociVersion":"1.3.0","linux":{"netDevices":{"d0":{"name":"net1"}},"namespaces":[{"type":"network"}]},"big":1e400}' > /run/old
+create() { ${1-} $NETFERRY oci runtime --runtime /bin/true -- create --bundle /run/bundle c1; }
+is() { cmp /run/$1 /run/bundle/config.json; }
+warm() { before; create; cp /run/bundle/config.json /run/new; }
+before() { code=; rm -f /run/bundle/.config.json.netferry; cp /run/old /run/bundle/config.json; }
+victim() { create "$1"; code=$?; }
+cure() {
+    case $code in 0) is new;; 1) is old && { [ ! -e /run/bundle/.config.json.netferry ] || grep 'unlink.*INJECTED' /run/faults/trace; };; ''|127|137) is old || is new;; *) return 1;; esac || return 1
+    [ "$(ls -A /run/bundle | grep -v '^\(.config.json.netferry\|config.json\)$')" = '' ] || return 1
+    create && is new && [ "$(ls -A /run/bundle)" = config.json ]
+}
+"#;
+const FILES: &str =
+    "openat read write fsync rename close lseek fstat,newfstatat,statx readlink flock fchmod getdents64";
+/// Only what concerns the bundle's files.
+const BUNDLED: &str = r#"
+P='-P /run/bundle -P /run/bundle/config.json -P /run/bundle/.config.json.netferry'
+victim() { create "$1 $P"; code=$?; }
+"#;
+
+#[test]
+fn a_wrapper_is_killed() {
+    table(WRAPPED, FILES, "signal=KILL", 40);
+}
+
+#[test]
+fn a_wrapper_is_refused() {
+    table(WRAPPED, FILES, "error=EIO", 40);
+}
+
+#[test]
+fn a_wrapper_has_trouble_with_the_bundle() {
+    let functions = format!("{WRAPPED}{BUNDLED}");
+    for fault in ["signal=KILL", "error=EIO", "error=ENOSPC"] {
+        table(&functions, FILES, fault, 12);
+    }
+    // What it has begun it cannot even remove.
+    table(&functions, "rename,unlink", "error=EIO", 1);
+}

@@ -143,6 +143,24 @@ eth3 eth3 /var/run/netns/two 0 s lent cli/NS/eth2 /run/netferry/lent/cli%2FNS%2F
 }
 
 #[test]
+fn who_shares_a_device_is_listed() {
+    let script = r#"
+        nsenter --net=/run/netns/one sleep 1000 & there=$!; trap 'kill $there' EXIT
+        until [ "$(readlink /proc/$there/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.01; done
+        mkdir /run/bundle; echo '{"linux":{"namespaces":[{"type":"network"}],"netDevices":{"eth2":{"name":"net1"}}}}' > /run/bundle/config.json
+        hook() { printf '{"ociVersion":"1.0.2","id":"%s","status":"%s","pid":%s,"bundle":"/run/bundle"}' $1 $2 $3 | $NETFERRY oci hook; }
+        listed() { $NETFERRY list | grep -o 'lent .* /run' | tr -s ' '; $NETFERRY list --json | tr -d '\n ' | grep -o '"holders":\[[^]]*\]\|"owner":"[^"]*"'; }
+        hook c1 created $there; listed; hook c2 created $there; hook c3 created $there; listed
+        hook c1 stopped 0; hook c2 stopped 0; listed; hook c3 stopped 0; $NETFERRY list; rm -r /run/bundle; same"#;
+    let expected = r#"lent oci/c1 /run\n"owner":"oci/c1"\n"holders":[]
+lent oci/c1 +oci/c2 +oci/c3 /run\n"owner":"oci/c1"\n"holders":["oci/c2","oci/c3"]
+lent oci/c1 +oci/c3 /run\n"owner":"oci/c1"\n"holders":["oci/c3"]
+nothing is lent
+same"#;
+    expect(script, &expected.replace("\\n", "\n"));
+}
+
+#[test]
 fn json_has_one_shape() {
     let list = answer(
         "$NETFERRY carry eth1 --netns one --name net0 --restore never --keep-network > /dev/null; $NETFERRY list --json",
@@ -151,7 +169,7 @@ fn json_has_one_shape() {
     let (home, away, index) = (&entry["home"]["inode"], &entry["away"]["inode"], &entry["devices"][0]["index"]);
     assert!(home.is_u64() && away.is_u64() && home != away && index.is_u64() && since.is_u64(), "{list:#}");
     let expected = json!([{
-        "owner": format!("cli/{home}/eth1"), "standing": "lent", "since": since, "since_time": entry["since_time"],
+        "owner": format!("cli/{home}/eth1"), "holders": [], "standing": "lent", "since": since, "since_time": entry["since_time"],
         "is_from_here": true, "home": { "inode": home }, "netns": "/var/run/netns/one", "away": { "inode": away },
         "pinned": true, "journal": format!("/run/netferry/lent/cli%2F{home}%2Feth1.json"),
         "devices": [{ "home": "eth1", "name": "net0", "index": index, "restores": false, "manager": null }],

@@ -1,4 +1,5 @@
-//! `netferry oci install-hook` and `netferry cdi generate`: the files that they write, and what they refuse.
+//! `netferry oci install-hook` and `netferry cdi generate`: the files that they write, and what they refuse; `netferry oci
+//! explain`: what it says of a bundle.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -131,4 +132,41 @@ fn what_no_engine_would_take_is_refused() {
     ] {
         assert!(ended.stderr.contains(words), "{words} is not in {}", ended.stderr);
     }
+}
+
+#[test]
+fn a_bundle_is_explained_and_nothing_is_changed() {
+    let script = r#"
+        ip link add d0 address 02:00:00:00:00:07 numtxqueues 1 numrxqueues 1 type veth peer name p0; ip address add 10.0.0.5/24 dev d0; ip link set d0 up
+        ip address add 10.0.0.6/24 valid_lft 1000 preferred_lft 900 dev d0; ip link add d1 type veth peer name p1; ip link set d1 master eth2; ip netns add pod
+        explain() { echo "{\"linux\":{\"namespaces\":[{\"type\":\"network\"${2-}}],\"netDevices\":$1}${3-}}" > config.json; $NETFERRY oci explain .; echo $?; }
+        settle
+        explain '{}'; explain '{"d0":{"name":"net%d"}}'; explain '{"d0":{}}' ',"path":"/run/netns/pod"' | head -1; explain '{"d0":{"name":"d1"},"d1":{"name":"d0"}}' | grep -c obstacle
+        explain '{"d0":{"name":"a b"}}' '' ',"annotations":{"dev.netferry.x":""}'; explain '{"d0":{}}' ',"path":"/proc/self/ns/net"'; explain '{"d9":{}}'
+        rm config.json; $NETFERRY oci explain .; echo $?; unchanged"#;
+    let expected = "
+config.json has no linux.netDevices: there is nothing to carry\n0
+carry d0 to the container's own namespace as net0
+  link     dev net0 address 02:00:00:00:00:07 mtu 1500 txqueuelen 1000 alias d0
+  link     dev net0 up
+  address  10.0.0.5/24 dev net0
+  note     d0: 1 of 2 addresses do not go along\n0
+carry d0 to /run/netns/pod as d0\n1
+obstacle  linux.netDevices.d0.name: no device can be named \"a b\": no name has the byte 0x20; choose another name
+obstacle  annotation dev.netferry.x: there is no such key; there are dev.netferry.carry, dev.netferry.carry.DEVICE, dev.netferry.restore, dev.netferry.restore.DEVICE, dev.netferry.addresses, dev.netferry.allow-uplink\n1
+obstacle  linux.namespaces: the network namespace /proc/self/ns/net is the one that the devices are in already; give the container another, or remove linux.netDevices\n1
+1\n1\nunchanged";
+    let ended = expect(script, expected);
+    for words in ["netferry: find device d9: No such device", "netferry: ./config.json: No such file or directory"] {
+        assert!(ended.stderr.contains(words), "{words} is not in {}", ended.stderr);
+    }
+    let explain = |devices: &str| {
+        let config = format!(r#"{{"linux":{{"namespaces":[{{"type":"network"}}],"netDevices":{devices}}}}}"#);
+        answer(&format!("echo '{config}' > config.json; $NETFERRY --json oci explain ."))
+    };
+    let nothing = json!({ "devices": [], "problems": [], "obstacles": [], "notes": [] });
+    assert_eq!(explain("{}"), nothing);
+    assert_eq!(explain(r#"{"eth1":{"name":""}}"#)["problems"][0]["kind"], "empty_name");
+    let bridge = explain(r#"{"eth1":{"name":"net0"}}"#);
+    assert_eq!((&bridge["devices"][0]["name"], &bridge["obstacles"][0]["device"]), (&json!("net0"), &json!("eth1")));
 }

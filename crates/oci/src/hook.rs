@@ -79,7 +79,7 @@ pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, F
     let wanted: Vec<Wanted<'_>> = asked.iter().map(|one| wanted(wishes, one)).collect();
     let order = Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
     let mut prepared = ferry::prepare(netns, &order)?;
-    narrow(wishes, prepared.lent_mut());
+    narrow(wishes, &wanted, prepared.lent_mut());
     Ok(prepared)
 }
 
@@ -263,7 +263,7 @@ impl Call<'_> {
         }
         let wanted: Vec<Wanted<'_>> = devices.iter().map(|one| wanted(self.wishes, one)).collect();
         let mut prepared = ferry::prepare(self.netns.try_clone()?, &self.order(&wanted, owner))?;
-        narrow(self.wishes, prepared.lent_mut());
+        narrow(self.wishes, &wanted, prepared.lent_mut());
         Ok(Some(prepared.carry(self.journal)?))
     }
 
@@ -297,9 +297,13 @@ fn wanted<'a>(wishes: &Wishes, one: &'a Asked<'_>) -> Wanted<'a> {
 }
 
 /// Leaves out of what goes along whatever the specification does not give and nobody has asked for.
-fn narrow(wishes: &Wishes, lent: &mut [Lent]) {
+fn narrow(wishes: &Wishes, wanted: &[Wanted<'_>], lent: &mut [Lent]) {
     for one in lent {
-        let Carry { routes, rules, neighbours, sysctls } = wishes.carry(&one.device.identity.name);
+        // A device is asked for, and so wished for, by any of its names.
+        let identity = &one.device.identity;
+        let is_own = |name: &str| identity.name == name || identity.altnames.iter().any(|altname| altname == name);
+        let key = wanted.iter().map(|wanted| wanted.device).find(|device| is_own(device)).unwrap_or(&identity.name);
+        let Carry { routes, rules, neighbours, sysctls } = wishes.carry(key);
         let Some(along) = &mut one.along else { continue };
         if wishes.addresses == Addresses::Permanent {
             along.addresses.retain(is_permanent);

@@ -32,7 +32,7 @@ const DEVICE: &str = "
     for turn in $(seq 300); do ip link show d0 | grep -q 'state UP' && break; sleep 0.01; done";
 
 /// What the container has of it: what is permanent and global, as it was and in its order.
-const THERE: &str = "\
+pub const THERE: &str = "\
 eth9 02:00:00:00:00:01 1400 77
 inet 10.1.0.5/24 brd 10.1.0.77 scope global eth9:web
 inet 10.9.9.1 peer 10.9.9.2/32 scope global eth9
@@ -42,11 +42,11 @@ inet6 fd01::6/64 metric 70 scope global nodad
 inet6 fd01::5/64 scope global nodad
 ";
 
-const LOOK: &str = r#"
+pub const LOOK: &str = r#"
     ip -j link show eth9 | sed 's/.*"ifname":"\([^"]*\)".*"mtu":\([0-9]*\).*"txqlen":\([0-9]*\).*"address":"\([^"]*\)".*/\1 \4 \2 \3/'
     ip address show dev eth9 | grep inet | sed 's/^ *//; s/ *$//' | grep -v fe80"#;
 
-fn netferry() -> String {
+pub fn netferry() -> String {
     std::env::var("NETFERRY_BIN").expect("NETFERRY_BIN: run `cargo xtask test`")
 }
 
@@ -74,7 +74,7 @@ fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
 }
 
 /// A node with the device, and what it is before anything is lent.
-fn stage() -> (Node, Snapshot) {
+pub fn stage() -> (Node, Snapshot) {
     let node = node();
     at_home(&node, DEVICE);
     at_home(&node, "mkdir -m 700 -p /run/netferry/lent");
@@ -166,7 +166,7 @@ fn everything_comes_back(runtime: &Runtime) {
             config["hooks"] = hooks(&["enp-d0=eth9"]);
             if all {
                 annotated(config, "restore", "all");
-                annotated(config, "carry", "all");
+                annotated(config, "carry.enp-d0", "all");
             }
         });
         task.create().unwrap().success().unwrap();

@@ -3,31 +3,32 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-/// One test of each runtime, in a module that is named after the function.
-macro_rules! with_each_runtime {
-    ($($test:ident),+) => {$(
+/// One test of each of these runtimes, in a module that is named after the function.
+macro_rules! with_runtimes {
+    ($runtimes:tt, $($test:ident),+) => {$(
         mod $test {
             fn run(runtime: &str) {
-                super::$test(&lab::Runtime::named(runtime).unwrap());
+                super::$test(&lab::Runtime::named(&runtime.replace('_', "-")).unwrap());
             }
-            #[test]
-            fn runc_old() {
-                run("runc-old");
-            }
-            #[test]
-            fn crun_old() {
-                run("crun-old");
-            }
-            #[test]
-            fn runc_new() {
-                run("runc-new");
-            }
-            #[test]
-            fn crun_new() {
-                run("crun-new");
-            }
+            one_test_each!($runtimes);
         }
     )+};
+}
+
+macro_rules! one_test_each {
+    ([$($runtime:ident),+]) => {$(
+        #[test]
+        fn $runtime() {
+            run(stringify!($runtime));
+        }
+    )+};
+}
+
+/// One test of each runtime.
+macro_rules! with_each_runtime {
+    ($($test:ident),+) => {
+        with_runtimes!([runc_old, crun_old, runc_new, crun_new], $($test),+);
+    };
 }
 
 mod devices;

@@ -33,8 +33,8 @@ impl Explain {
     pub fn execute(&self, _: &Options) -> Result<Output, Error> {
         let spec = bundle::spec(&self.bundle)?;
         if spec.devices.is_empty() {
-            let text = "config.json has no linux.netDevices: there is nothing to carry\n".to_owned();
-            return Ok(Output { text, json: Some(json!({ "devices": [], "problems": [] })), ..Output::default() });
+            let text = "config.json has no linux.netDevices: there is nothing to carry".to_owned();
+            return Ok(Output { text, json: Some(said(&[])), ..Output::default() });
         }
         let (netns, place) = target(&spec)?;
         let circumstances = Circumstances { is_host_netns: Some(is_host(&netns)?), owns_namespaces: true };
@@ -50,13 +50,12 @@ impl Explain {
         notes.extend(left_behind(lent));
         let words =
             |(device, obstacle): &(String, ferry::Obstacle)| json!({ "device": device, "text": obstacle.to_string() });
-        Ok(Output {
-            text: text("carry", &place, lent, obstacles, &notes),
-            json: Some(json!({
-                "devices": devices(lent)?, "obstacles": obstacles.iter().map(words).collect::<Vec<_>>(), "notes": notes,
-            })),
-            is_negative: !obstacles.is_empty(),
-        })
+        let mut json = said(&[]);
+        json["devices"] = devices(lent)?.into();
+        json["obstacles"] = obstacles.iter().map(words).collect();
+        json["notes"] = json!(notes);
+        let text = text("carry", &place, lent, obstacles, &notes);
+        Ok(Output { text, json: Some(json), is_negative: !obstacles.is_empty() })
     }
 }
 
@@ -80,7 +79,7 @@ fn is_host(netns: &Netns) -> Result<bool, Error> {
     Netns::current().and_then(|home| netns.is_same(&home)).map_err(|error| failed(&error))
 }
 
-/// What of each device stays at home, or is lost, though the device goes.
+/// What of each device stays at home though the device goes.
 fn left_behind(lent: &[ferry::journal::Lent]) -> Vec<String> {
     let mut notes = Vec::new();
     for one in lent {
@@ -96,9 +95,13 @@ fn left_behind(lent: &[ferry::journal::Lent]) -> Vec<String> {
                 notes.push(format!("{}: {} of {all} {what} do not go along", device.identity.name, all - along));
             }
         }
-        notes.extend(device.lost.iter().map(|lost| format!("{}: lost on the way: {lost}", device.identity.name)));
     }
     notes
+}
+
+/// What is told of a configuration with these problems, and no device yet.
+fn said(problems: &[Value]) -> Value {
+    json!({ "devices": [], "problems": problems, "obstacles": [], "notes": [] })
 }
 
 /// What is wrong with the configuration itself.
@@ -112,6 +115,6 @@ fn refused(problems: &[Problem], invalid: &[String]) -> Result<Output, Error> {
     let mut all = problems.iter().map(described).collect::<Result<Vec<Value>, Error>>()?;
     all.extend(invalid.iter().map(|text| json!({ "kind": "annotation", "text": text })));
     let lines = problems.iter().map(ToString::to_string).chain(invalid.iter().cloned());
-    let text = lines.map(|line| format!("obstacle  {line}\n")).collect();
-    Ok(Output { text, json: Some(json!({ "devices": [], "problems": all })), is_negative: true })
+    let text = lines.map(|line| format!("obstacle  {line}")).collect::<Vec<_>>().join("\n");
+    Ok(Output { text, json: Some(said(&all)), is_negative: true })
 }
