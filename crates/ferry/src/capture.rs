@@ -54,7 +54,7 @@ pub(crate) fn capture_among(socket: &mut Socket, links: &[Link], name: &str, pol
 }
 
 /// The device itself.
-fn bare(link: &Link, links: &[Link]) -> Device {
+pub(crate) fn bare(link: &Link, links: &[Link]) -> Device {
     let master = links.iter().find(|other| Some(other.index) == link.master).map(|master| master.name.clone());
     let children = links.iter().filter(|other| other.is_child_of(link.index)).map(|child| child.name.clone());
     let parent = link.parent_bus.clone().zip(link.parent_device.clone());

@@ -40,7 +40,7 @@ pub use journal::{Journal, Restore};
 pub use manager::{Manager, manager};
 pub use place::Place;
 pub use policy::{Addresses, Policy};
-pub use preflight::{Obstacle, Passage, Preflight, held_back, preflight};
+pub use preflight::{Obstacle, Passage, Preflight, foresee, held_back, preflight};
 pub use show::Line;
 
 /// True for what a description in JSON may leave unsaid.

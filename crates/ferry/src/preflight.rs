@@ -12,6 +12,7 @@ use kernel::netlink::route::{self, Filter, Route, kind, table};
 use kernel::{Error, Result, Socket};
 use serde::Serialize;
 
+use crate::capture::bare;
 use crate::device::Identity;
 use crate::sysctl::Sysctl;
 use crate::{Device, name};
@@ -233,6 +234,18 @@ fn ipv6(device: &Device, passage: &Passage<'_>, found: &mut Preflight) {
     if passage.ipv6_disabled && addresses > 0 && !device.sysctls.iter().any(enables) {
         found.obstacles.push(Obstacle::Ipv6Disabled { addresses });
     }
+}
+
+/// The same for a device of which nothing has been captured, by its name alone: what of it does not depend on addresses. It is
+/// cheap, for whoever will ask again when it counts.
+///
+/// # Errors
+/// As those of [`preflight`], and `ENODEV` if there is no such device.
+pub fn foresee(home: &mut Socket, device: &str, passage: &Passage<'_>) -> Result<Preflight> {
+    let missing = || Error::new(format_args!("find device {device}"), ENODEV);
+    let link = link::get(home, device)?.ok_or_else(missing)?;
+    let device = bare(&link, &link::list(home, None)?);
+    preflight(home, &device, passage)
 }
 
 /// What holds the device where it is, wherever it is to go.

@@ -152,9 +152,9 @@ fn who_shares_a_device_is_listed() {
         listed() { $NETFERRY list | grep -o 'lent .* /run' | tr -s ' '; $NETFERRY list --json | tr -d '\n ' | grep -o '"holders":\[[^]]*\]\|"owner":"[^"]*"'; }
         hook c1 created $there; listed; hook c2 created $there; hook c3 created $there; listed
         hook c1 stopped 0; hook c2 stopped 0; listed; hook c3 stopped 0; $NETFERRY list; rm -r /run/bundle; same"#;
-    let expected = r#"lent oci/c1 /run\n"owner":"oci/c1"\n"holders":[]
-lent oci/c1 +oci/c2 +oci/c3 /run\n"owner":"oci/c1"\n"holders":["oci/c2","oci/c3"]
-lent oci/c1 +oci/c3 /run\n"owner":"oci/c1"\n"holders":["oci/c3"]
+    let expected = r#"lent oci/c1/eth2 /run\n"owner":"oci/c1/eth2"\n"holders":[]
+lent oci/c1/eth2 +oci/c2/eth2 +oci/c3/eth2 /run\n"owner":"oci/c1/eth2"\n"holders":["oci/c2/eth2","oci/c3/eth2"]
+lent oci/c1/eth2 +oci/c3/eth2 /run\n"owner":"oci/c1/eth2"\n"holders":["oci/c3/eth2"]
 nothing is lent
 same"#;
     expect(script, &expected.replace("\\n", "\n"));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ferry::journal::Lent;
 use ferry::recover::{self, Standing};
-use ferry::{Crossing, Journal, Order, Policy, Prepared, Returned, Wanted, adopt, share};
+use ferry::{Crossing, Journal, Obstacle, Order, Passage, Policy, Prepared, Returned, Wanted, adopt, share};
 use kernel::netlink::address::Address;
 use kernel::netlink::link;
 use kernel::netns::{Netns, OpenError};
@@ -63,7 +63,7 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
         return Ok(Vec::new());
     }
     clear_up(journal, state, &netns)?;
-    let asked = look(journal, &netns, spec)?;
+    let asked = look(journal, Some(&netns), spec)?;
     let call = Call { journal, netns: &netns, path: &path, owner: &owner, wishes: &wishes };
     call.take(&asked)
 }
@@ -84,20 +84,40 @@ pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, F
 }
 
 /// Looks for what would keep [`create`] from succeeding, as far as it can be known before the container is there; `netns` is
-/// its namespace, or one that is as empty as that will be. What a container that is gone has left behind comes home.
+/// its namespace, `None` if the runtime has yet to make one. What a container that is gone has left behind comes home.
+///
+/// No namespace is made for the look: the end of one holds up the next move by a grace period.
 ///
 /// # Errors
 /// As those of [`create`].
-pub fn foresee(journal: &Journal, netns: &Netns, spec: &Spec) -> Result<(), Failure> {
+pub fn foresee(journal: &Journal, netns: Option<&Netns>, spec: &Spec) -> Result<(), Failure> {
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let asked = look(journal, netns, spec)?;
-    let here = asked.iter().filter(|one| matches!(one.found, Found::Here));
-    let wanted: Vec<Wanted<'_>> = here.map(|one| wanted(&wishes, one)).collect();
-    let order = Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
-    match ferry::prepare(netns.try_clone()?, &order)?.obstacles {
-        none if none.is_empty() => Ok(()),
-        obstacles => Err(Failure::Ferry(ferry::Error::Obstacles(obstacles))),
+    let here: Vec<&Asked<'_>> = asked.iter().filter(|one| matches!(one.found, Found::Here)).collect();
+    let obstacles = match netns {
+        Some(netns) => {
+            let wanted: Vec<Wanted<'_>> = here.iter().map(|one| wanted(&wishes, one)).collect();
+            let order =
+                Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
+            ferry::prepare(netns.try_clone()?, &order)?.obstacles
+        }
+        None => obstacles_here(&here, wishes.allow_uplink)?,
+    };
+    if obstacles.is_empty() { Ok(()) } else { Err(Failure::Ferry(ferry::Error::Obstacles(obstacles))) }
+}
+
+/// What is in the way of going to a namespace that has nothing but `lo`.
+fn obstacles_here(here: &[&Asked<'_>], allow_uplink: bool) -> Result<Vec<(String, Obstacle)>, Failure> {
+    let mut socket = Socket::open(Family::Route)?;
+    let reserved = ["lo".to_owned()];
+    let mut obstacles = Vec::new();
+    for Asked { device, name, .. } in here {
+        let passage =
+            Passage { name, is_home: false, ipv6_disabled: false, allow_uplink, there: &[], reserved: &reserved };
+        let found = ferry::foresee(&mut socket, &device.host, &passage)?.obstacles;
+        obstacles.extend(found.into_iter().map(|obstacle| (device.host.clone(), obstacle)));
     }
+    Ok(obstacles)
 }
 
 /// Lets go of what the container had: what no other container counts on comes home.
@@ -156,10 +176,9 @@ fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failu
     Ok(())
 }
 
-/// Where each device is.
-fn look<'a>(journal: &Journal, netns: &Netns, spec: &'a Spec) -> Result<Vec<Asked<'a>>, Failure> {
+/// Where each device is; in a namespace that is not there yet is none.
+fn look<'a>(journal: &Journal, netns: Option<&Netns>, spec: &'a Spec) -> Result<Vec<Asked<'a>>, Failure> {
     let mut here = Socket::open(Family::Route)?;
-    let mut there = netns.run(&Netns::current()?, || Socket::open(Family::Route))?;
     let mut asked = Vec::new();
     let mut has_recovered = false;
     for device in &spec.devices {
@@ -168,13 +187,8 @@ fn look<'a>(journal: &Journal, netns: &Netns, spec: &'a Spec) -> Result<Vec<Aske
                 // An alternative name is none to be called by.
                 break (device.new_name().unwrap_or(&own.name).to_owned(), Found::Here);
             }
-            if let Some((_, lent)) = share::find(journal, netns, &device.host)? {
-                break (same_name(device, lent)?, Found::Shared);
-            }
-            let name = device.new_name().unwrap_or(&device.host);
-            let is_certain = spec.network == Namespace::New || name == device.host;
-            if is_certain && link::get(&mut there, name)?.is_some_and(|link| link.name == name) {
-                break (name.to_owned(), Found::Moved);
+            if let Some(found) = netns.map(|netns| look_there(journal, netns, spec, device)).transpose()?.flatten() {
+                break found;
             }
             // A container that is gone may have left it behind.
             if std::mem::replace(&mut has_recovered, true) {
@@ -185,6 +199,25 @@ fn look<'a>(journal: &Journal, netns: &Netns, spec: &'a Spec) -> Result<Vec<Aske
         asked.push(Asked { device, name, found });
     }
     Ok(asked)
+}
+
+/// A device that is in the container's namespace already, and its name there.
+fn look_there(
+    journal: &Journal,
+    netns: &Netns,
+    spec: &Spec,
+    device: &NetDevice,
+) -> Result<Option<(String, Found)>, Failure> {
+    if let Some((_, lent)) = share::find(journal, netns, &device.host)? {
+        return Ok(Some((same_name(device, lent)?, Found::Shared)));
+    }
+    let name = device.new_name().unwrap_or(&device.host);
+    if spec.network != Namespace::New && name != device.host {
+        // Somebody else's may be called so.
+        return Ok(None);
+    }
+    let there = netns.run(&Netns::current()?, || link::get(&mut Socket::open(Family::Route)?, name))?;
+    Ok(there.filter(|link| link.name == name).map(|_| (name.to_owned(), Found::Moved)))
 }
 
 /// The name of a device that another container has had carried, if it is the one that is wanted.

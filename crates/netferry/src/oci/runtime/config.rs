@@ -73,12 +73,12 @@ fn foresee(spec: &Spec, journal: Option<&Path>) -> Result<(), Failure> {
     let netns = match &spec.network {
         // A runtime has its own words for one that is not there.
         Namespace::Path(path) => match Netns::open(path) {
-            Ok(netns) => netns,
+            Ok(netns) => Some(netns),
             Err(_) => return Ok(()),
         },
-        Namespace::New | Namespace::None => Netns::fresh()?,
+        Namespace::New | Namespace::None => None,
     };
-    hook::foresee(&Journal::at(journal.unwrap_or(Path::new(journal::DEFAULT))), &netns, spec)
+    hook::foresee(&Journal::at(journal.unwrap_or(Path::new(journal::DEFAULT))), netns.as_ref(), spec)
 }
 
 fn circumstances(network: &Namespace) -> Circumstances {
