@@ -175,8 +175,7 @@ cure() {
     create && is new && [ "$(ls -A /run/bundle)" = config.json ]
 }
 "#;
-const FILES: &str =
-    "openat read write fsync rename close lseek fstat,newfstatat,statx readlink flock fchmod getdents64";
+const FILES: &str = "openat open access read pread64 write fsync rename close lseek fstat,newfstatat,statx readlink flock fchmod getdents64";
 /// Only what concerns the bundle's files.
 const BUNDLED: &str = r#"
 P='-P /run/bundle -P /run/bundle/config.json -P /run/bundle/.config.json.netferry'
