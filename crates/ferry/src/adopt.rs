@@ -4,21 +4,20 @@
 //! What such a device was at home nobody has seen. It comes home under the name that it had there, with the addresses that
 //! the program took along, and with whatever the kernel keeps across a move.
 
-use kernel::netlink::link::{self, Change};
 use kernel::netns::Netns;
 use kernel::{Family, Socket};
+use plan::{Engine, Plan, Side, op};
 
 use crate::capture::capture;
 use crate::carry::{Order, place};
-use crate::error::{Error, Result};
-use crate::journal::{Entry, Journal, Lent};
-use crate::{Device, Policy};
-use plan::{Engine, Side};
+use crate::error::Result;
+use crate::journal::{Entry, Held, Journal, Lent};
+use crate::{Device, Policy, name};
 
 /// Takes on the devices of `order`, whose `name` each has in `netns` by now, and whose `device` it had at home.
 ///
 /// # Errors
-/// `ENODEV` if one of them is not there; [`Error::Lent`] if the owner has devices already; what the kernel or the journal
+/// `ENODEV` if one of them is not there; [`Error::Lent`](crate::Error::Lent) if the owner has devices already; what the kernel or the journal
 /// says. Nothing has changed then.
 pub fn adopt(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<()> {
     let mut engine = Engine::open(Some(netns))?;
@@ -34,28 +33,34 @@ pub fn adopt(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<()> {
             along: None,
             restore: wanted.restore,
             manager: None,
-            device: at_home(there, wanted.device),
+            // A long alternative name is none to be called by; it comes home with the device.
+            device: match name::check(wanted.device) {
+                Ok(()) => at_home(there, wanted.device),
+                Err(_) => at_home(there.clone(), &there.identity.name),
+            },
         });
     }
     let mut held = journal.begin(entry)?;
-    let done = keep(&mut engine, &mut held).and_then(|()| held.carried());
-    if let Err(error) = done {
+    if let Err(error) = keep(&mut engine, &mut held) {
         // Nothing was moved: there is nothing to bring home.
+        drop(engine.undo());
         return Err(held.end().err().unwrap_or(error));
     }
     Ok(())
 }
 
 /// Keeps the namespace alive, and notes on each device what it is called at home, for whoever finds it.
-fn keep(engine: &mut Engine, held: &mut crate::journal::Held) -> Result<()> {
+fn keep(engine: &mut Engine, held: &mut Held) -> Result<()> {
     if let Some(netns) = engine.netns(Side::Container).filter(|_| held.entry.pinned) {
         held.pins().keep(netns)?;
     }
+    let mut plan = Plan::new();
     for lent in &held.entry.lent {
-        let change = Change { alias: Some(&lent.device.identity.name), ..Change::default() };
-        link::set(engine.socket(Side::Container)?, lent.index, &lent.name, &change).map_err(Error::from)?;
+        let alias = Some(lent.device.identity.name.clone());
+        plan.own(Side::Container, op::Change { alias, ..op::Change::of(&lent.name) });
     }
-    Ok(())
+    engine.apply(&plan)?;
+    held.carried()
 }
 
 /// The device as far as it can be said what it was at home: what is set there is that namespace's, and so are its routes.

@@ -40,10 +40,10 @@ pub fn leave(journal: &Journal, is_who: &dyn Fn(&str) -> bool, hint: Option<&Pat
     let (mut returned, mut failed) = (Vec::new(), None);
     let counts = |held: &Held| held.holders.is_empty() || held.holders.iter().any(|holder| is_who(holder));
     for path in journal.files()? {
-        let owner = match journal.look(&path) {
-            Ok(Some(Looked::Held(held))) if counts(&held) => held.entry.owner.clone(),
+        let (owner, is_counted_on) = match journal.look(&path) {
+            Ok(Some(Looked::Held(held))) if counts(&held) => (held.entry.owner.clone(), !held.holders.is_empty()),
             // It may be about to let somebody in, or be what somebody was killed at.
-            Ok(Some(Looked::Busy(entry))) => entry.owner,
+            Ok(Some(Looked::Busy(entry))) => (entry.owner, true),
             _ => continue,
         };
         let outcome = journal.open(&owner).and_then(|held| match held {
@@ -52,7 +52,9 @@ pub fn leave(journal: &Journal, is_who: &dyn Fn(&str) -> bool, hint: Option<&Pat
         });
         match outcome {
             Ok(more) => returned.extend(more),
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) if is_counted_on || is_who(&owner) => failed = failed.or(Some(error)),
+            // What others have left behind stays theirs, and is for `recover` to complain of.
+            Err(_) => {}
         }
     }
     failed.map_or(Ok(returned), Err)

@@ -250,11 +250,11 @@ impl Call<'_> {
         }
         let joined = self.join(asked);
         let taken = joined.and_then(|()| if moved.is_empty() { self.carry(&here) } else { self.adopt(&moved) });
-        if taken.is_err() {
+        taken.map_err(|failure| {
             // The mark on another's entry; our own is not there any more.
-            drop(share::leave(self.journal, &|holder| holder == self.owner, None));
-        }
-        taken
+            let left = share::leave(self.journal, &|holder| holder == self.owner, None);
+            failure.after(left.err().iter().map(ToString::to_string).collect())
+        })
     }
 
     /// Counts on what others have had carried.

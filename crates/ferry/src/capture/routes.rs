@@ -13,7 +13,8 @@ use kernel::{Result, Socket};
 use super::lost;
 use crate::route::{Path, Route};
 
-/// Reads the routes of `link`, of which `nexthops` are known already; those that name one of the addresses `left_out` lose it, which is said in `complaints`.
+/// Reads the routes of `link`, of which `nexthops` are known already; those that name one of the addresses `left_out` lose
+/// it, which is said in `complaints`.
 pub(super) fn read(
     socket: &mut Socket,
     link: &Link,

@@ -118,6 +118,22 @@ fn what_another_program_has_carried_comes_home() {
     }
 }
 
+/// A long alternative name is no name to come home under; the device keeps the one that it has, and is found by both.
+#[test]
+fn a_device_that_was_asked_for_by_a_long_name_comes_home() {
+    Ferry::run(WHOLE, |ferry| {
+        sh(&format!("ip link set d0 netns {}/away name lent9", ferry.dir.display()));
+        let (path, long) = (ferry.path(), "a-much-longer-name-than-fits");
+        let devices = [Wanted { device: long, name: "lent9", policy: None, restore: Restore::Addresses }];
+        let order = Order { owner: "test", path: Some(&path), devices: &devices, allow_uplink: false, pin: true };
+        adopt(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap();
+        assert!(share::find(&ferry.journal, &ferry.away, long).unwrap().is_some());
+        assert!(leave(ferry, "test").unwrap()[0].is_home);
+        assert_says(&sh("ip -d link show lent9"), &["alias the uplink", &format!("altname {long}"), "altname enp-d0"]);
+        ferry.assert_nothing_is_lent();
+    });
+}
+
 /// A device that is not there is not taken on, and nothing is left of the try.
 #[test]
 fn nothing_is_taken_on_that_is_not_there() {

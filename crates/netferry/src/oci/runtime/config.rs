@@ -4,9 +4,8 @@
 //! What is no regular file can be read only once, by the runtime, and is refused; what is not there is for the runtime
 //! to miss.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ferry::{Journal, journal};
@@ -15,11 +14,9 @@ use oci::spec::Namespace;
 use oci::wrapper::Request;
 use oci::{Circumstances, Failure, Spec, hook};
 
-use crate::oci::entry;
+use crate::oci::{bundle, entry};
 use crate::replace::replace;
 
-/// The longest one, in bytes: many times what engines write.
-const LONGEST: u64 = 16 << 20;
 const OWN_NETNS: &str = "/proc/self/ns/net";
 
 /// Gives the container the hook instead of the network devices that it asks for; one that asks for none is left alone.
@@ -28,7 +25,7 @@ const OWN_NETNS: &str = "/proc/self/ns/net";
 /// Everything that is wrong; the file is as it was.
 pub fn rewrite(config: &Path, journal: Option<&Path>) -> Result<(), Vec<String>> {
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", config.display());
-    let Some((bytes, metadata)) = read(config).map_err(|error| vec![about(&error)])? else { return Ok(()) };
+    let Some((bytes, metadata)) = bundle::read(config).map_err(|error| vec![about(&error)])? else { return Ok(()) };
     let Some(request) = Request::read(&bytes).map_err(|error| vec![about(&error)])? else { return Ok(()) };
     let spec = request.spec().clone();
     let circumstances = circumstances(&spec.network);
@@ -38,34 +35,6 @@ pub fn rewrite(config: &Path, journal: Option<&Path>) -> Result<(), Vec<String>>
     foresee(&spec, journal).map_err(|error| vec![about(&error)])?;
     let path = fs::canonicalize(config).map_err(|error| vec![about(&error)])?;
     replace(&path, new.as_bytes(), Some(&metadata)).map_err(|error| vec![error])
-}
-
-/// What is in it; `None` if there is nothing.
-fn read(config: &Path) -> Result<Option<(Vec<u8>, Metadata)>, String> {
-    // Nobody may ever write to a pipe: opening one must not wait.
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(config);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(format!("open it: {error}")),
-    };
-    let metadata = file.metadata().map_err(|error| format!("look at it: {error}"))?;
-    if !metadata.is_file() {
-        let words = "it is no regular file, so what it says cannot be read here and by the runtime; write it to one";
-        return Err(words.to_owned());
-    }
-    Ok(Some((content(file, metadata.len())?, metadata)))
-}
-
-fn content(file: File, length: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(usize::try_from(length.min(LONGEST)).unwrap_or_default());
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| format!("read it: {error}"))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(format!("it has more than {LONGEST} bytes; this is no file of a container"));
-    }
-    Ok(bytes)
 }
 
 /// Says here what the hook would fail by: crun passes on nothing that a hook says, and no container has been begun yet.
