@@ -14,6 +14,7 @@ with_each_runtime!(
     all_or_none,
     a_pod,
     names_of_every_kind,
+    a_call_that_was_cut_off_is_done_again,
     a_hook_for_each_device,
     a_hook_behind_ours_fails,
     a_device_is_not_brought_home_if_nobody_wants_it
@@ -344,6 +345,26 @@ fn names_of_every_kind(runtime: &Runtime) {
         at_home(&node, "ip netns del pod");
         judge(&node, &before);
     }
+}
+
+/// A hook that was killed on its way, and is called again: the device is not taken for one that the runtime has moved.
+fn a_call_that_was_cut_off_is_done_again(runtime: &Runtime) {
+    let (node, before) = stage();
+    let task = task(&node, runtime, |config| {
+        config["hooks"] = hooks(&["d0=eth9"]);
+        annotated(config, "restore", "all");
+    });
+    task.create().unwrap().success().unwrap();
+    // As it was before the addresses were there, and the mark behind them.
+    task.inside(["ip", "address", "flush", "dev", "eth9"]).unwrap();
+    at_home(&node, r#"sed -i '/^"carried"$/d' /run/netferry/lent/*.json"#);
+    let state = json!({"ociVersion": "1.0.2", "id": "c1", "status": "created", "pid": task.pid().unwrap(),
+        "bundle": Bundle::directory("c1")});
+    at_home(&node, &format!("echo '{state}' | {} oci hook --device=d0=eth9", netferry()));
+    assert_eq!(task.inside(["sh", "-c", LOOK]).unwrap().stdout, THERE);
+    task.delete(true).unwrap().success().unwrap();
+    drop(task);
+    judge(&node, &before);
 }
 
 /// As an engine does it for two CDI devices: each call has its own, and neither takes away what the other has brought.
