@@ -2,7 +2,7 @@
 //!
 //! strace counts `when=N` per process and per system call, so a point is (system call, N); the trace with decoded
 //! descriptors (`-yy`) says what the call is about. What the dynamic loader opens is no point, nor are reads
-//! of the system's own files, standard error, or the first execve.
+//! of the system's own files, standard error, or the first execve. A call that the kernel starts again counts once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -43,6 +43,9 @@ pub(super) const TRACED: &str = "sendto,sendmsg,recvfrom,recvmsg,socket,setns,un
     linkat,?rename,?renameat,renameat2,?symlink,symlinkat,?unlink,unlinkat,?rmdir,read,write,writev,pwrite64,flock,\
     ftruncate,fsync,getdents64,?fork,?vfork,clone,clone3,execve,mount,umount2";
 
+/// How strace shows that a call is started again with its own number and arguments.
+const RESTARTED: &str = "= ? ERESTARTNOINTR";
+
 /// The points of a trace written by `strace -f -yy -e trace=TRACED`.
 pub(super) fn parse(trace: &str) -> Vec<Point> {
     let mut counts: HashMap<(String, String), u32> = HashMap::new();
@@ -50,21 +53,32 @@ pub(super) fn parse(trace: &str) -> Vec<Point> {
     let mut spared = BTreeSet::new();
     for line in trace.lines() {
         let Some((process, call)) = line.split_once(' ') else { continue };
+        // A sysctl whose lock another holds (RTNL, `restart_syscall()`): the same call enters again, as often as it
+        // takes, and no other run will have to wait as long.
+        let again = call.contains(RESTARTED);
+        if let Some(resumed) = call.trim_start().strip_prefix("<... ").filter(|_| again) {
+            let syscall = resumed.split(' ').next().unwrap_or_default();
+            counts.entry((process.to_owned(), syscall.to_owned())).and_modify(|nth| *nth = nth.saturating_sub(1));
+            continue;
+        }
         let Some((syscall, arguments)) = call.trim_start().split_once('(') else { continue };
         // `<... sendto resumed>` is the second half of a call counted before.
         if syscall.is_empty() || !syscall.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             continue;
         }
-        let nth = counts.entry((process.to_owned(), syscall.to_owned())).or_default();
-        *nth += 1;
-        let errors = plausible(syscall, arguments, *nth);
+        let count = counts.entry((process.to_owned(), syscall.to_owned())).or_default();
+        let nth = *count + 1;
+        if !again {
+            *count += 1;
+        }
+        let errors = plausible(syscall, arguments, nth);
         if syscall.starts_with("recv") && arguments.contains("<UNIX") {
-            spared.insert((syscall.to_owned(), *nth));
+            spared.insert((syscall.to_owned(), nth));
         }
         if !errors.is_empty() {
             let about = arguments.chars().take(150).collect();
-            let point = Point { syscall: syscall.to_owned(), nth: *nth, about, errors };
-            points.entry((syscall.to_owned(), *nth)).or_insert(point);
+            let point = Point { syscall: syscall.to_owned(), nth, about, errors };
+            points.entry((syscall.to_owned(), nth)).or_insert(point);
         }
     }
     // Another process may read a socket pair at the same count, by which a child says that it cannot start. No kernel
@@ -122,6 +136,18 @@ fn of_the_system(arguments: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_is_started_again_counts_once() {
+        let write = "pwrite64(8</proc/sys/net/ipv4/ip_forward>, \"1\", 1, 0)";
+        let again = "? ERESTARTNOINTR (To be restarted)";
+        let trace = format!(
+            "7  {write} = {again}\n7  {write} <unfinished ...>\n7  <... pwrite64 resumed>) = {again}\n7  {write} = 1\n\
+             7  {write} = 1\n"
+        );
+        let found: Vec<u32> = parse(&trace).into_iter().map(|point| point.nth).collect();
+        assert_eq!(found, [1, 2]);
+    }
 
     #[test]
     fn points_of_a_trace() {
