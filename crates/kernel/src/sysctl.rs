@@ -5,6 +5,7 @@
 //! is already there is not written. Keys: <https://docs.kernel.org/admin-guide/sysctl/index.html>.
 
 use std::fmt::Display;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
@@ -84,14 +85,17 @@ impl Directory {
         read(&opened.map_err(sys(what))?, &what)
     }
 
-    /// The keys of its settings, in no order.
+    /// The keys of its settings, in no order. To be asked once: the directory is read to its end.
     ///
     /// # Errors
     /// What `getdents(2)` says.
     pub fn keys(&self) -> Result<Vec<String>> {
         let what = format_args!("list sysctls {}", self.path);
         let mut keys = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(sys(what))? {
+        // Room for all there are.
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut entries = rustix::fs::RawDir::new(&self.fd, &mut buffer);
+        while let Some(entry) = entries.next() {
             let entry = entry.map_err(sys(what))?;
             keys.extend(entry.file_name().to_str().ok().filter(|name| is_key(name)).map(str::to_owned));
         }
@@ -118,13 +122,17 @@ fn is_key(path: &str) -> bool {
 
 /// Reads a value whole in one call: most keys show nothing from any offset but 0.
 fn read(file: &OwnedFd, what: &dyn Display) -> Result<String> {
-    let mut value = vec![0; USUAL];
+    // On the stack, since a device has hundreds of them.
+    let (mut usual, mut long) = ([0; USUAL], Vec::new());
+    let mut value: &mut [u8] = &mut usual;
     loop {
-        let length = rustix::io::pread(file, &mut value, 0).map_err(sys(what))?;
+        let length = rustix::io::pread(file, &mut *value, 0).map_err(sys(what))?;
         if length < value.len() {
             return Ok(String::from_utf8_lossy(&value[..length]).trim_end().to_owned());
         }
-        value.resize(value.len() * 8, 0);
+        let more = value.len() * 8;
+        long.resize(more, 0);
+        value = &mut long;
     }
 }
 

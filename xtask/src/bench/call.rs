@@ -8,9 +8,25 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// The kernel ends grace periods of what has gone in the background; nobody's next call should pay for them.
+const SETTLE: Duration = Duration::from_millis(40);
+/// A tick at 250 Hz, the slowest that is usual.
+const TICK: Duration = Duration::from_millis(4);
+static SETTLED: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until what ended before is through, and a part of a tick more that is another each time.
+///
+/// What waits for a grace period ends with a tick. What follows at a fixed distance would begin at the same phase of a tick
+/// whenever it is called, so that work up to the next tick costs nothing and a little more costs a whole one.
+pub fn settle() {
+    // Multiples of the golden ratio fall evenly, however few there are and whichever of them a contender gets.
+    let turn = f64::from(u16::try_from(SETTLED.fetch_add(1, Ordering::Relaxed) % 10_000).unwrap_or_default());
+    std::thread::sleep(SETTLE + TICK.mul_f64((turn * 0.618_033_988_75).fract()));
+}
 
 /// A call that succeeded.
 pub struct Done {

@@ -6,11 +6,8 @@
 use crate::bench::contender::Contender::{self, Ours};
 use crate::bench::node::run;
 use std::path::Path;
-use std::time::Duration;
 
 const BATCH: &str = "/run/bench/device";
-/// For the grace periods of the one before, and for the kernel to make the new one's link-local address.
-const SETTLE: Duration = Duration::from_millis(40);
 const IPV4: [&str; 3] = ["10.SUBNET.0.5/24", "10.SUBNET.1.5/24", "10.SUBNET.2.5/24"];
 const IPV6: [&str; 3] = ["fd00:SUBNET::5/64", "fd00:SUBNET:1::5/64", "fd00:SUBNET:2::5/64"];
 /// Destination, gateway, table. The metrics are the subnet's number, so that the default routes of all find room.
@@ -49,9 +46,7 @@ pub fn make(who: Contender) -> Result<(), String> {
     lines.extend(ROUTES.iter().map(route));
     lines.push(format!("rule add priority 1SUBNET {RULE}"));
     std::fs::write(BATCH, of(who, &lines.join("\n"))).map_err(|error| format!("{BATCH}: {error}"))?;
-    run(&["ip", "-batch", BATCH])?;
-    std::thread::sleep(SETTLE);
-    Ok(())
+    run(&["ip", "-batch", BATCH]).map(drop)
 }
 
 /// Removes the device of `who`, and its rules from the node and from the container.

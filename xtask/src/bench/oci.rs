@@ -5,7 +5,7 @@
 //! in a first, untimed call, and by the carrier that a device's peer loses when the device moves. See config-linux.md of the
 //! runtime specification, and crun(1).
 
-use crate::bench::call::timed;
+use crate::bench::call::{settle, timed};
 use crate::bench::contender::Contender::{self, Crun, Ours};
 use crate::bench::node::{PATH, run};
 use crate::bench::options::{Oci, Options};
@@ -27,8 +27,6 @@ const PREFIX: &str = "netferry-bench-oci";
 const WRAPPER: &str = "/run/bench/netferry-crun";
 const BATCH: &str = "/run/bench/oci-device";
 const CGROUP: &str = "/sys/fs/cgroup";
-/// For the grace periods of what ended before: of a namespace, a device, a move.
-const SETTLE: Duration = Duration::from_millis(40);
 /// How long the kernel may take to remove the namespace of a container that is gone, and the device with it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What the container's program is in the calls that count.
@@ -105,8 +103,8 @@ impl Container<'_> {
             std::fs::create_dir_all(&bundle).and_then(|()| std::fs::write(&config, self.configuration(program)));
         written.map_err(|error| format!("{}: {error}", config.display()))?;
         let carrier = if self.has_device { carrier_changes(self.who)? } else { 0 };
-        std::thread::sleep(SETTLE);
         timed(self.command().arg("--version"), "")?;
+        settle();
         let mut command = self.command();
         command.args(["--root", root, "--cgroup-manager=disabled", "run", "--bundle"]).arg(&bundle).arg(&id);
         let done = timed(&mut command, "")?;

@@ -1,7 +1,7 @@
 //! The rows that compare one call with one call: contenders alternate, in an order that turns with each round.
 
 use crate::bench::attach::Attachment;
-use crate::bench::call::timed;
+use crate::bench::call::{settle, timed};
 use crate::bench::contender::Contender::{self, Floor, Go, GoLegacy, GoSid, Ours};
 use crate::bench::device;
 use crate::bench::network::Network;
@@ -9,10 +9,6 @@ use crate::bench::node::{Node, run};
 use crate::bench::options::Options;
 use crate::bench::stats::Results;
 use std::process::Command;
-use std::time::Duration;
-
-/// The kernel ends a removed link's grace periods in the background; nobody's next call should pay for them.
-const SETTLE: Duration = Duration::from_millis(40);
 
 /// A row: its key and title, what it attaches to, who takes part, and in which of how many rounds the peer does.
 struct Row(&'static str, Network, &'static [Contender], usize);
@@ -86,7 +82,7 @@ fn restart(node: &Node, options: &Options, results: &mut Results) -> Result<(), 
             container.prove_deleted()?;
             dels.push(gone.milliseconds);
             adds.push(again.milliseconds);
-            std::thread::sleep(SETTLE);
+            settle();
         }
     }
     for (who, (adds, dels)) in contenders.iter().zip(&samples) {
@@ -184,24 +180,28 @@ pub fn alternate(
 
 /// One ADD and its DEL, both proven.
 fn once(attachment: &Attachment<'_>, first: bool) -> Result<(f64, f64), String> {
-    if attachment.network == Network::HostDevice {
+    let is_moved = attachment.network == Network::HostDevice;
+    if is_moved {
         device::make(attachment.who)?;
     }
     attachment.warm()?;
+    if is_moved {
+        // A move waits for the grace periods of whatever ended before, and some take more programs to prove than others.
+        settle();
+    }
     let added = attachment.add()?;
     attachment.prove_added(&added)?;
     if first && attachment.network == Network::Masquerade {
         prove_masquerade(attachment, &added.stdout)?;
     }
-    if attachment.network == Network::HostDevice {
-        // A move waits for the grace periods of whatever ended before, and ours takes more programs to prove.
-        std::thread::sleep(SETTLE);
-    }
     attachment.warm()?;
+    if is_moved {
+        settle();
+    }
     let deleted = attachment.del(&added.stdout)?;
     attachment.prove_deleted()?;
     if !matches!(attachment.network, Network::HostLocal(_)) {
-        std::thread::sleep(SETTLE);
+        settle();
     }
     Ok((added.milliseconds, deleted.milliseconds))
 }
