@@ -31,6 +31,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+// A hook, a wrapper and a plugin live for a millisecond; what lives longer does not need more.
+#[global_allocator]
+static ARENA: plugins::Arena = plugins::Arena;
+
 /// Carries network devices into containers and brings them home.
 #[derive(Parser)]
 #[command(name = "netferry", version, max_term_width = 100)]

@@ -2,6 +2,7 @@
 //! make interfaces share, and then one file to a plugin, all of one shape: its configuration, and pure functions from
 //! that to a [`plan::Plan`].
 
+mod arena;
 mod attachment;
 mod bridge;
 mod delegate;
@@ -25,6 +26,8 @@ mod static_;
 use std::process::ExitCode;
 
 use run::Plugin;
+
+pub use arena::Arena;
 
 /// Every plugin of this binary.
 const PLUGINS: [&Plugin; 6] =

@@ -1,13 +1,11 @@
 //! `netferry-cni`: every plugin in one binary. The name it is called by (a hard link) says which; called by its own name
 //! it takes the plugin's name as its first argument.
 
-mod arena;
-
 use std::path::Path;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ARENA: arena::Arena = arena::Arena;
+static ARENA: plugins::Arena = plugins::Arena;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
