@@ -33,6 +33,8 @@ pub struct Order<'a> {
     pub owner: &'a str,
     /// The path of the namespace that they go to, where there is one.
     pub path: Option<&'a Path>,
+    /// The bundle of the OCI container that they go to, where there is one.
+    pub bundle: Option<&'a Path>,
     /// The devices.
     pub devices: &'a [Wanted<'a>],
     /// Even if this host reaches others through one of them.
@@ -108,6 +110,7 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
     let places = (place(&mut engine, Side::Host)?, place(&mut engine, Side::Container)?);
     let mut entry = Entry::new(order.owner, places.0, places.1)?;
     (entry.netns, entry.pinned) = (order.path.map(Path::to_owned), order.pin);
+    entry.bundle = order.bundle.map(Path::to_owned);
     let (home, away) = engine.sockets()?;
     let (here, there) = (link::list(home, None)?, link::list(away, None)?);
     let mut taken: Vec<u32> = there.iter().map(|link| link.index).collect();

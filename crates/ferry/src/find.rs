@@ -15,7 +15,7 @@ use kernel::{Result, Socket};
 use plan::{Engine, Side};
 
 use crate::device::Identity;
-use crate::journal::{Entry, Held, Lent};
+use crate::journal::{Held, Lent};
 use crate::place::Place;
 use crate::recover::list;
 
@@ -69,13 +69,14 @@ impl Room {
     }
 }
 
-/// The namespace that the devices of `held` were carried to: at its path, at `hint`, or where it is kept alive.
+/// The namespace that the devices of `held` were carried to: at one of its paths, at `hint`, or where it is kept alive.
 ///
 /// # Errors
 /// It is at none of them, and one could not be looked at: without it, the device would seem to be gone.
 pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Result<Option<Room>> {
     let mut failed = None;
-    for path in [held.entry.netns.as_deref(), hint, Some(held.pins().path())].into_iter().flatten() {
+    let paths = held.paths.iter().map(PathBuf::as_path);
+    for path in paths.chain(hint).chain([held.pins().path()]) {
         let room = Room::at(path).and_then(|room| match room {
             Some(mut room) => Ok(room.is(&held.entry.away)?.then_some(room)),
             None => Ok(None),
@@ -89,13 +90,19 @@ pub(crate) fn away(held: &Held, hint: Option<&Path>) -> Result<Option<Room>> {
     failed.map_or(Ok(None), Err)
 }
 
-/// True if the namespace that the devices of `entry` were carried to is still at its path.
+/// True if the namespace that the devices of `held` were carried to is still at one of its paths.
 ///
 /// # Errors
 /// There is something that cannot be looked at.
-pub(crate) fn is_at_path(entry: &Entry) -> Result<bool> {
-    let room = entry.netns.as_deref().map(Room::at).transpose()?.flatten();
-    room.map_or(Ok(false), |mut room| room.is(&entry.away))
+pub(crate) fn is_at_path(held: &Held) -> Result<bool> {
+    for path in &held.paths {
+        if let Some(mut room) = Room::at(path)?
+            && room.is(&held.entry.away)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Looks for a device of `held` in `away`, at home, and in the end in every namespace that a process is in.

@@ -46,6 +46,8 @@ enum Mark {
     Shared(String),
     /// The owner, or another, does so no more.
     Released(String),
+    /// Somebody else's path of the namespace that they were carried to, which may outlive the first.
+    At(PathBuf),
     /// Every device is home; this could not be put back.
     Left(Vec<String>),
 }
@@ -69,6 +71,8 @@ pub struct Held {
     pub holders: BTreeSet<String>,
     /// What a return before could not put back.
     pub left: Vec<String>,
+    /// Paths of the namespace that the devices were carried to, each for as long as one who counts on them lives.
+    pub paths: Vec<PathBuf>,
     file: File,
     /// Where its finished lines end.
     end: u64,
@@ -210,6 +214,7 @@ impl Journal {
                 Ok(Mark::Shared(who)) => drop(held.holders.insert(who)),
                 Ok(Mark::Released(who)) => drop(held.holders.remove(&who)),
                 Ok(Mark::Left(left)) => held.left = left,
+                Ok(Mark::At(path)) => held.paths.push(path),
                 Err(error) => {
                     return Err(Error::Unreadable { why: format!("mark {mark}: {error}"), path: held.path.clone() });
                 }
@@ -226,7 +231,9 @@ impl Journal {
 impl Held {
     fn of(entry: Entry, end: u64, file: File, path: PathBuf, pins: Pins) -> Self {
         let holders = BTreeSet::from([entry.owner.clone()]);
-        Self { entry, is_carried: false, is_returning: false, holders, left: Vec::new(), file, end, path, pins }
+        let paths = entry.netns.iter().cloned().collect();
+        let (is_carried, is_returning, left) = (false, false, Vec::new());
+        Self { entry, is_carried, is_returning, holders, left, paths, file, end, path, pins }
     }
 
     /// Marks that every device is where it was carried to.
@@ -251,11 +258,16 @@ impl Held {
         Ok(())
     }
 
-    /// Marks that `who` counts on the devices too.
+    /// Marks that `who` counts on the devices too, and has their namespace at `path`.
     ///
     /// # Errors
     /// What the file system says.
-    pub(crate) fn share(&mut self, who: &str) -> Result<()> {
+    pub(crate) fn share(&mut self, who: &str, path: &Path) -> Result<()> {
+        // First, so that nobody counts on what seems to be gone.
+        if !self.paths.iter().any(|known| known == path) {
+            self.mark(&Mark::At(path.to_owned()))?;
+            self.paths.push(path.to_owned());
+        }
         if self.holders.insert(who.to_owned()) {
             self.mark(&Mark::Shared(who.to_owned()))?;
         }

@@ -28,7 +28,7 @@ pub enum Standing {
     Busy,
     /// Whoever carried them or brought them home was cut off.
     Interrupted,
-    /// Their namespace is not at its path any more.
+    /// Their namespace is at none of its paths any more.
     Orphaned,
     /// The machine was started anew since.
     Rebooted,
@@ -106,7 +106,7 @@ fn standing(held: &Held) -> Result<Standing> {
         Standing::Rebooted
     } else if !held.is_carried || held.is_returning || held.holders.is_empty() || !held.left.is_empty() {
         Standing::Interrupted
-    } else if held.entry.netns.is_some() && !is_at_path(&held.entry)? {
+    } else if !held.paths.is_empty() && !is_at_path(held)? {
         Standing::Orphaned
     } else {
         Standing::Lent

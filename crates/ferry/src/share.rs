@@ -11,6 +11,9 @@ use crate::home::{Returned, bring_home};
 use crate::journal::{Entry, Held, Journal, Lent, Looked};
 use crate::place::Place;
 
+/// Tells whether one who counts on the devices of an entry is meant.
+pub type IsWho<'a> = dyn Fn(&Entry, &str) -> bool + 'a;
+
 /// The device named `device` at home, or alternatively so, if the journal has it as lent into `netns`.
 ///
 /// # Errors
@@ -20,39 +23,39 @@ pub fn find(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<(St
     Ok(found.and_then(|held| Some((held.entry.owner.clone(), named(&held.entry, device)?.clone()))))
 }
 
-/// Lets `who` count on that device too; false if it is not there any more.
+/// Lets `who`, which has its namespace at `path`, count on that device too; false if it is not there any more.
 ///
 /// # Errors
 /// Those of [`find`]; the journal cannot be written.
-pub fn join(journal: &Journal, netns: &Netns, device: &str, who: &str) -> Result<bool> {
+pub fn join(journal: &Journal, netns: &Netns, path: &Path, device: &str, who: &str) -> Result<bool> {
     match search(journal, netns, device)? {
-        Some(mut held) => held.share(who).map(|()| true),
+        Some(mut held) => held.share(who, path).map(|()| true),
         None => Ok(false),
     }
 }
 
-/// Lets go of everything that those for whom `is_who` holds count on; what nobody counts on is brought home, then or if
+/// Lets go of everything that those of an entry for whom `is_who` holds count on; what nobody counts on is brought home, then or if
 /// somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
 ///
 /// # Errors
 /// The journal cannot be listed or written; the first of those of [`bring_home`], after everything was tried.
-pub fn leave(journal: &Journal, is_who: &dyn Fn(&str) -> bool, hint: Option<&Path>) -> Result<Vec<Returned>> {
+pub fn leave(journal: &Journal, is_who: &IsWho<'_>, hint: Option<&Path>) -> Result<Vec<Returned>> {
     let (mut returned, mut failed) = (Vec::new(), None);
-    let counts = |held: &Held| held.holders.is_empty() || held.holders.iter().any(|holder| is_who(holder));
+    let counts = |held: &Held| held.holders.is_empty() || held.holders.iter().any(|holder| is_who(&held.entry, holder));
     for path in journal.files()? {
-        let (owner, is_counted_on) = match journal.look(&path) {
-            Ok(Some(Looked::Held(held))) if counts(&held) => (held.entry.owner.clone(), !held.holders.is_empty()),
+        let (entry, is_counted_on) = match journal.look(&path) {
+            Ok(Some(Looked::Held(held))) if counts(&held) => (held.entry.clone(), !held.holders.is_empty()),
             // It may be about to let somebody in, or be what somebody was killed at.
-            Ok(Some(Looked::Busy(entry))) => (entry.owner, true),
+            Ok(Some(Looked::Busy(entry))) => (*entry, true),
             _ => continue,
         };
-        let outcome = journal.open(&owner).and_then(|held| match held {
+        let outcome = journal.open(&entry.owner).and_then(|held| match held {
             Some(held) if counts(&held) => let_go(held, is_who, hint),
             _ => Ok(Vec::new()),
         });
         match outcome {
             Ok(more) => returned.extend(more),
-            Err(error) if is_counted_on || is_who(&owner) => failed = failed.or(Some(error)),
+            Err(error) if is_counted_on || is_who(&entry, &entry.owner) => failed = failed.or(Some(error)),
             // What others have left behind stays theirs, and is for `recover` to complain of.
             Err(_) => {}
         }
@@ -60,8 +63,8 @@ pub fn leave(journal: &Journal, is_who: &dyn Fn(&str) -> bool, hint: Option<&Pat
     failed.map_or(Ok(returned), Err)
 }
 
-fn let_go(mut held: Held, is_who: &dyn Fn(&str) -> bool, hint: Option<&Path>) -> Result<Vec<Returned>> {
-    let gone: Vec<String> = held.holders.iter().filter(|holder| is_who(holder)).cloned().collect();
+fn let_go(mut held: Held, is_who: &IsWho<'_>, hint: Option<&Path>) -> Result<Vec<Returned>> {
+    let gone: Vec<String> = held.holders.iter().filter(|holder| is_who(&held.entry, holder)).cloned().collect();
     for holder in gone {
         held.release(&holder)?;
     }

@@ -110,6 +110,7 @@ impl Order {
         let order = ferry::Order {
             owner: &owner,
             path: Some(Path::new(&path)),
+            bundle: None,
             devices: &wanted,
             allow_uplink: self.allow_uplink,
             pin: !self.no_pin,

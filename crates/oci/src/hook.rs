@@ -7,8 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ferry::journal::Lent;
-use ferry::recover::{self, Standing};
+use ferry::journal::{Entry, Lent};
+use ferry::recover::{self, Listed, Standing};
 use ferry::{Crossing, Journal, Obstacle, Order, Passage, Policy, Prepared, Returned, Wanted, adopt, share};
 use kernel::netlink::address::Address;
 use kernel::netlink::link;
@@ -59,12 +59,12 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let owner = owner(state, &spec.devices);
-    if is_done(journal, &owner, &netns, &spec.devices)? {
+    if is_done(journal, &owner, &netns, &path, &spec.devices)? {
         return Ok(Vec::new());
     }
     clear_up(journal, state, &netns)?;
     let asked = look(journal, Some(&netns), spec)?;
-    let call = Call { journal, netns: &netns, path: &path, owner: &owner, wishes: &wishes };
+    let call = Call { journal, netns: &netns, path: &path, bundle: &state.bundle, owner: &owner, wishes: &wishes };
     call.take(&asked)
 }
 
@@ -77,7 +77,7 @@ pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, F
         |device| Asked { device, name: device.new_name().unwrap_or(&device.host).to_owned(), found: Found::Here };
     let asked: Vec<Asked<'_>> = spec.devices.iter().map(asked).collect();
     let wanted: Vec<Wanted<'_>> = asked.iter().map(|one| wanted(wishes, one)).collect();
-    let order = Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
+    let order = seen(&wanted, wishes.allow_uplink);
     let mut prepared = ferry::prepare(netns, &order)?;
     narrow(wishes, &wanted, prepared.lent_mut());
     Ok(prepared)
@@ -97,13 +97,16 @@ pub fn foresee(journal: &Journal, netns: Option<&Netns>, spec: &Spec) -> Result<
     let obstacles = match netns {
         Some(netns) => {
             let wanted: Vec<Wanted<'_>> = here.iter().map(|one| wanted(&wishes, one)).collect();
-            let order =
-                Order { owner: OWNER, path: None, devices: &wanted, allow_uplink: wishes.allow_uplink, pin: true };
-            ferry::prepare(netns.try_clone()?, &order)?.obstacles
+            ferry::prepare(netns.try_clone()?, &seen(&wanted, wishes.allow_uplink))?.obstacles
         }
         None => obstacles_here(&here, wishes.allow_uplink)?,
     };
     if obstacles.is_empty() { Ok(()) } else { Err(Failure::Ferry(ferry::Error::Obstacles(obstacles))) }
+}
+
+/// An order that is only looked at.
+const fn seen<'a>(devices: &'a [Wanted<'a>], allow_uplink: bool) -> Order<'a> {
+    Order { owner: OWNER, path: None, bundle: None, devices, allow_uplink, pin: true }
 }
 
 /// What is in the way of going to a namespace that has nothing but `lo`.
@@ -125,7 +128,7 @@ fn obstacles_here(here: &[&Asked<'_>], allow_uplink: bool) -> Result<Vec<(String
 /// # Errors
 /// [`Failure::Ferry`]: a device is not home as it was; the journal keeps it.
 pub fn stop(journal: &Journal, state: &State) -> Result<Vec<Returned>, Failure> {
-    Ok(share::leave(journal, &|holder| is_of(state, holder), None)?)
+    Ok(share::leave(journal, &|entry, holder| is_of(state, entry, holder), None)?)
 }
 
 /// To whom the journal says that devices are lent: `oci/ID/DEVICE,DEVICE`. No ID has a slash.
@@ -134,9 +137,12 @@ fn owner(state: &State, devices: &[NetDevice]) -> String {
     format!("{OWNER}{}/{}", state.id, names.join(","))
 }
 
-/// True if devices were lent to the container, by whichever call of its hook.
-fn is_of(state: &State, owner: &str) -> bool {
-    owner.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix(&*state.id)).is_some_and(|rest| rest.starts_with('/'))
+/// True if it is the container that counts on the devices of `entry`, by whichever call of its hook. A container of the same
+/// name is another one if its bundle is: of another runtime, or of the same with another place for its state.
+fn is_of(state: &State, entry: &Entry, holder: &str) -> bool {
+    let rest = holder.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix(&*state.id));
+    let is_anothers = || entry.owner == holder && entry.bundle.as_ref().is_some_and(|bundle| *bundle != state.bundle);
+    rest.is_some_and(|rest| rest.starts_with('/')) && !is_anothers()
 }
 
 fn open(path: &Path) -> Result<Netns, Failure> {
@@ -148,19 +154,20 @@ fn open(path: &Path) -> Result<Netns, Failure> {
 
 /// True if the hook was called before with these devices, for this container in the same namespace, and every one is there: it
 /// counts on them again.
-fn is_done(journal: &Journal, owner: &str, netns: &Netns, devices: &[NetDevice]) -> Result<bool, Failure> {
+fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path, devices: &[NetDevice]) -> Result<bool, Failure> {
     for device in devices {
         if share::find(journal, netns, &device.host)?.is_none_or(|(found, _)| found != owner) {
             return Ok(false);
         }
     }
-    devices.first().map_or(Ok(false), |first| Ok(share::join(journal, netns, &first.host, owner)?))
+    devices.first().map_or(Ok(false), |first| Ok(share::join(journal, netns, path, &first.host, owner)?))
 }
 
 /// Brings home what a container of this name had before: the call was cut off, or the runtime has given up and called no hook
 /// of the end. What another call for the same container has carried stays: an engine may add a hook for each device.
 fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failure> {
-    for listed in recover::list(journal)?.into_iter().flatten().filter(|listed| is_of(state, &listed.entry.owner)) {
+    let is_ours = |listed: &Listed| is_of(state, &listed.entry, &listed.entry.owner);
+    for listed in recover::list(journal)?.into_iter().flatten().filter(is_ours) {
         let owner = &listed.entry.owner;
         let is_there = match (listed.standing, listed.entry.lent.first()) {
             (Standing::Busy, _) => true,
@@ -170,7 +177,7 @@ fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failu
             _ => false,
         };
         if !is_there {
-            share::leave(journal, &|holder| holder == owner, None)?;
+            share::leave(journal, &|_, holder| holder == owner, None)?;
         }
     }
     Ok(())
@@ -235,6 +242,7 @@ struct Call<'a> {
     journal: &'a Journal,
     netns: &'a Netns,
     path: &'a Path,
+    bundle: &'a Path,
     owner: &'a str,
     wishes: &'a Wishes,
 }
@@ -252,7 +260,7 @@ impl Call<'_> {
         let taken = joined.and_then(|()| if moved.is_empty() { self.carry(&here) } else { self.adopt(&moved) });
         taken.map_err(|failure| {
             // The mark on another's entry; our own is not there any more.
-            let left = share::leave(self.journal, &|holder| holder == self.owner, None);
+            let left = share::leave(self.journal, &|_, holder| holder == self.owner, None);
             failure.after(left.err().iter().map(ToString::to_string).collect())
         })
     }
@@ -260,7 +268,7 @@ impl Call<'_> {
     /// Counts on what others have had carried.
     fn join(&self, asked: &[Asked<'_>]) -> Result<(), Failure> {
         for one in asked.iter().filter(|one| matches!(one.found, Found::Shared)) {
-            if !share::join(self.journal, self.netns, &one.device.host, self.owner)? {
+            if !share::join(self.journal, self.netns, self.path, &one.device.host, self.owner)? {
                 return Err(Failure::Absent { device: one.device.host.clone() });
             }
         }
@@ -301,7 +309,8 @@ impl Call<'_> {
     }
 
     fn order<'o>(&'o self, devices: &'o [Wanted<'o>], owner: &'o str) -> Order<'o> {
-        Order { owner, path: Some(self.path), devices, allow_uplink: self.wishes.allow_uplink, pin: true }
+        let (path, bundle) = (Some(self.path), Some(self.bundle));
+        Order { owner, path, bundle, devices, allow_uplink: self.wishes.allow_uplink, pin: true }
     }
 
     /// Takes over what the runtime has moved.

@@ -36,6 +36,9 @@ pub struct Entry {
     /// The path of that namespace, where there was one.
     #[serde(default)]
     pub netns: Option<PathBuf>,
+    /// The bundle of the OCI container that they are lent to: runtimes with a state of their own each have names of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<PathBuf>,
     /// That namespace is kept alive until the devices are home.
     #[serde(default)]
     pub pinned: bool,
@@ -118,6 +121,7 @@ impl Entry {
             home,
             away,
             netns: None,
+            bundle: None,
             pinned: false,
             lent: Vec::new(),
         })

@@ -60,7 +60,8 @@ fn the_kernels_observations_of_a_route_are_left_out() {
     let script = "
         ip address add 10.0.0.1/24 dev d0
         ip route add 10.1.0.0/16 via 10.0.0.9; ip route add 10.2.0.0/16 nexthop via 10.0.0.8 nexthop via 10.0.0.9
-        ip link set p0 down; sleep 0.1; ip route show 10.1.0.0/16 | grep -q linkdown";
+        ip link set p0 down; down() { ip route show 10.1.0.0/16 | grep -q linkdown; }
+        for turn in $(seq 500); do down && break; sleep 0.01; done; down";
     let device = in_netns(&format!("{PAIRS}{script}"), |socket| captured(socket, &Policy::default()));
     let routes = [
         "10.1.0.0/16 via 10.0.0.9 dev d0",

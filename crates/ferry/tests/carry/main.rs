@@ -76,14 +76,15 @@ impl Ferry {
     /// The same, to another place.
     fn carry_to(&self, path: &Path, devices: &[(&str, &str)], pin: bool) -> Result<(), Error> {
         let (wanted, netns) = (wanted(devices), Netns::open(path).unwrap());
-        let order = Order { owner: "test", path: Some(path), devices: &wanted, allow_uplink: true, pin };
+        let order = Order { owner: "test", path: Some(path), bundle: None, devices: &wanted, allow_uplink: true, pin };
         carry(&self.journal, netns, &order)?.commit()
     }
 
     /// Devices that are ready to be carried.
     fn prepare(&self, devices: &[(&str, &str)]) -> Prepared {
         let (wanted, path) = (wanted(devices), self.path());
-        let order = Order { owner: "test", path: Some(&path), devices: &wanted, allow_uplink: true, pin: true };
+        let order =
+            Order { owner: "test", path: Some(&path), bundle: None, devices: &wanted, allow_uplink: true, pin: true };
         let prepared = prepare(self.away.try_clone().unwrap(), &order).unwrap();
         assert_eq!(prepared.obstacles, []);
         prepared

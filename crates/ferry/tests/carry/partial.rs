@@ -282,6 +282,7 @@ fn who_had_it_before_does_not_take_it_from_who_has_it_now() {
         let order = Order {
             owner: "another",
             path: Some(&path),
+            bundle: None,
             devices: &wanted(&[("d0", "net1")]),
             allow_uplink: true,
             pin: true,
@@ -306,6 +307,7 @@ fn two_carry_one_device() {
         let order = Order {
             owner: "another",
             path: Some(&path),
+            bundle: None,
             devices: &wanted(&[("d0", "net1")]),
             allow_uplink: true,
             pin: true,

@@ -8,7 +8,11 @@ use super::whole::similar;
 use super::{Ferry, assert_says, sh, snapshot, wanted};
 
 fn leave(ferry: &Ferry, who: &str) -> ferry::Result<Vec<ferry::Returned>> {
-    share::leave(&ferry.journal, &|holder| holder == who, None)
+    share::leave(&ferry.journal, &|_, holder| holder == who, None)
+}
+
+fn join(ferry: &Ferry, netns: &Netns, device: &str, who: &str) -> bool {
+    share::join(&ferry.journal, netns, &ferry.dir.join("away"), device, who).unwrap()
 }
 
 /// The first has it carried, the second finds it there under any of its names, and it comes home with the last.
@@ -21,11 +25,11 @@ fn it_comes_home_when_the_last_has_let_go() {
             ferry.carry(&[("d0", "net1")]).unwrap();
             let (owner, lent) = share::find(&ferry.journal, &ferry.away, "enp-d0").unwrap().unwrap();
             assert_eq!((&*owner, &*lent.name), ("test", "net1"));
-            assert!(share::join(&ferry.journal, &ferry.away, "d0", "other").unwrap());
-            assert!(share::join(&ferry.journal, &ferry.away, "a-much-longer-name-than-fits", "third").unwrap());
+            assert!(join(ferry, &ferry.away, "d0", "other"));
+            assert!(join(ferry, &ferry.away, "a-much-longer-name-than-fits", "third"));
             // It is there for nobody in another namespace, and under no other name.
-            assert!(!share::join(&ferry.journal, &Netns::open(&ferry.dir.join("world")).unwrap(), "d0", "x").unwrap());
-            assert!(!share::join(&ferry.journal, &ferry.away, "net1", "x").unwrap());
+            assert!(!join(ferry, &Netns::open(&ferry.dir.join("world")).unwrap(), "d0", "x"));
+            assert!(!join(ferry, &ferry.away, "net1", "x"));
             for who in &order[..2] {
                 assert_eq!(leave(ferry, who).unwrap(), []);
                 // Nothing is left to let go of.
@@ -68,7 +72,8 @@ fn addresses_alone_come_back() {
     Ferry::run(WHOLE, |ferry| {
         let path = ferry.path();
         let devices = [Wanted { device: "d0", name: "net1", policy: None, restore: Restore::Addresses }];
-        let order = Order { owner: "test", path: Some(&path), devices: &devices, allow_uplink: true, pin: true };
+        let order =
+            Order { owner: "test", path: Some(&path), bundle: None, devices: &devices, allow_uplink: true, pin: true };
         carry(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap().commit().unwrap();
         assert!(ferry.bring_home().unwrap()[0].notes.is_empty());
         assert_says(
@@ -102,7 +107,14 @@ fn what_another_program_has_carried_comes_home() {
             );
             let path = ferry.path();
             let devices = [Wanted { device: "d0", name: "lent9", policy: None, restore: Restore::Addresses }];
-            let order = Order { owner: "test", path: Some(&path), devices: &devices, allow_uplink: false, pin: true };
+            let order = Order {
+                owner: "test",
+                path: Some(&path),
+                bundle: None,
+                devices: &devices,
+                allow_uplink: false,
+                pin: true,
+            };
             adopt(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap();
             assert!(share::find(&ferry.journal, &ferry.away, "d0").unwrap().is_some());
             assert!(recover::recover(&ferry.journal, false).unwrap().is_empty());
@@ -125,7 +137,8 @@ fn a_device_that_was_asked_for_by_a_long_name_comes_home() {
         sh(&format!("ip link set d0 netns {}/away name lent9", ferry.dir.display()));
         let (path, long) = (ferry.path(), "a-much-longer-name-than-fits");
         let devices = [Wanted { device: long, name: "lent9", policy: None, restore: Restore::Addresses }];
-        let order = Order { owner: "test", path: Some(&path), devices: &devices, allow_uplink: false, pin: true };
+        let order =
+            Order { owner: "test", path: Some(&path), bundle: None, devices: &devices, allow_uplink: false, pin: true };
         adopt(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap();
         assert!(share::find(&ferry.journal, &ferry.away, long).unwrap().is_some());
         assert!(leave(ferry, "test").unwrap()[0].is_home);
@@ -142,7 +155,8 @@ fn nothing_is_taken_on_that_is_not_there() {
         ferry.away("ip link add there type veth peer name there2");
         let path = ferry.path();
         let devices = wanted(&[("d1", "there"), ("d0", "net1")]);
-        let order = Order { owner: "test", path: Some(&path), devices: &devices, allow_uplink: false, pin: true };
+        let order =
+            Order { owner: "test", path: Some(&path), bundle: None, devices: &devices, allow_uplink: false, pin: true };
         let error = adopt(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap_err();
         assert_eq!(error.to_string(), "find device net1: No such device");
         similar(&before, &snapshot());

@@ -13,6 +13,7 @@ with_each_runtime!(
     home_after_the_end_of_init,
     all_or_none,
     a_pod,
+    two_of_one_name,
     names_of_every_kind,
     a_call_that_was_cut_off_is_done_again,
     a_hook_for_each_device,
@@ -308,12 +309,47 @@ fn a_pod(runtime: &Runtime) {
     assert!(!refused.status.success() && said.contains(expected), "{said}");
     one.delete(true).unwrap().success().unwrap();
     assert!(inside("ip address show dev eth9").contains("10.1.0.5/24"));
+    // The first is gone, and another counts on the device.
+    assert_eq!(
+        at_home(&node, &format!("{} list --json | grep -o '\"standing\": \"[a-z]*\"'", netferry())),
+        "\"standing\": \"lent\"\n"
+    );
+    at_home(&node, &format!("{} recover", netferry()));
+    inside("ip link show eth9");
     one.create().unwrap().success().unwrap();
     two.delete(true).unwrap().success().unwrap();
     inside("ip link show eth9");
     one.delete(true).unwrap().success().unwrap();
     drop((one, two, other));
     at_home(&node, "ip link show d0; ip netns del pod");
+    judge(&node, &before);
+}
+
+/// Runtimes with a place of their own for their state each have names of their own: neither container takes the other's device.
+fn two_of_one_name(runtime: &Runtime) {
+    let (node, _) = stage();
+    at_home(&node, "ip link add d1 type veth peer name p1");
+    let before = node.snapshot().unwrap();
+    let with = |id: &str, device: &str| {
+        let bundle = Bundle::new(&node, id, |config| {
+            config["hooks"] = hooks(&[device]);
+            annotated(config, "restore", "all");
+        });
+        runtime.task(bundle.unwrap())
+    };
+    let (one, other) = (with("c1", "d0=eth9"), with("c2", "d1=eth8"));
+    // The state is in the bundle.
+    let as_one = |words: &[&str]| other.invocation(words).run(node.namespaces()).unwrap().success().unwrap();
+    one.create().unwrap().success().unwrap();
+    as_one(&["create", "--bundle", &other.bundle().path().to_string_lossy(), "c1"]);
+    one.inside(["ip", "link", "show", "eth9"]).unwrap();
+    let state: Value = serde_json::from_str(&as_one(&["state", "c1"]).stdout).unwrap();
+    at_home(&node, &format!("nsenter --net=/proc/{}/ns/net ip link show eth8", state["pid"]));
+    as_one(&["delete", "--force", "c1"]);
+    at_home(&node, "ip link show d1");
+    one.inside(["ip", "link", "show", "eth9"]).unwrap();
+    one.delete(true).unwrap().success().unwrap();
+    drop((one, other));
     judge(&node, &before);
 }
 

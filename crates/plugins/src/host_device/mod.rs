@@ -253,7 +253,7 @@ fn wanted<'a>(conf: &Conf, request: &'a Request, device: &'a str) -> Result<Want
 
 fn order<'a>(conf: &Conf, request: &'a Request, owner: &'a str, devices: &'a [Wanted<'a>]) -> Order<'a> {
     let path = request.env.netns.as_deref().map(Path::new);
-    Order { owner, path, devices, allow_uplink: conf.allow_uplink, pin: conf.pin() }
+    Order { owner, path, bundle: None, devices, allow_uplink: conf.allow_uplink, pin: conf.pin() }
 }
 
 fn refuse_obstacles(prepared: &Prepared) -> Result<(), Error> {
