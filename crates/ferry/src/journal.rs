@@ -13,6 +13,7 @@ mod entry;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,8 @@ const LONGEST: u64 = 64 << 20;
 /// Of a file's name, less what is put behind it.
 const LONGEST_NAME: usize = 200;
 const BEHIND: &str = ".json";
+/// Letters of what tells long names apart.
+const HASH: usize = 32;
 
 /// How far things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,13 +169,24 @@ impl Journal {
     /// # Errors
     /// What the file system says.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
+        self.files_of("")
+    }
+
+    /// The files of the owners that begin with `beginning`, in the order of their names: none is opened to find that out.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn files_of(&self, beginning: &str) -> Result<Vec<PathBuf>> {
+        let mut name = escaped(beginning);
+        name.truncate(LONGEST_NAME - HASH - 1);
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| failed("list", &self.dir, &error))?,
         };
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>();
         let mut files = paths.map_err(|error| failed("list", &self.dir, &error))?;
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let is_of = |file: &Path| file.file_name().is_some_and(|file| file.as_bytes().starts_with(name.as_bytes()));
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "json") && is_of(path));
         files.sort();
         Ok(files)
     }
@@ -343,8 +357,20 @@ impl Drop for Held {
     }
 }
 
-/// A name for the file of `owner`: its own where that is one, with what a path means something by written as `%2F`.
+/// A name for the file of `owner`: its own where that is one.
 fn file_name(owner: &str) -> String {
+    let mut name = escaped(owner);
+    if name.len() > LONGEST_NAME {
+        let hash = Sha512::digest(owner.as_bytes());
+        let hash: String = hash.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect();
+        name.truncate(LONGEST_NAME - HASH - 1);
+        name = format!("{name}~{hash}");
+    }
+    name + BEHIND
+}
+
+/// An owner as a name in a directory, with what a path means something by written as `%2F`.
+fn escaped(owner: &str) -> String {
     let mut name = String::new();
     for byte in owner.bytes() {
         match byte {
@@ -354,13 +380,7 @@ fn file_name(owner: &str) -> String {
             _ => name.push_str(&format!("%{byte:02X}")),
         }
     }
-    if name.len() > LONGEST_NAME {
-        let hash = Sha512::digest(owner.as_bytes());
-        let hash: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        name.truncate(LONGEST_NAME - hash.len() - 1);
-        name = format!("{name}~{hash}");
-    }
-    name + BEHIND
+    name
 }
 
 fn open(path: &Path) -> Result<Option<File>> {
@@ -385,7 +405,9 @@ fn is_there(file: &File, path: &Path) -> bool {
 
 /// The finished lines of a file, and where they end.
 fn lines(file: &mut File, path: &Path) -> Result<(Vec<String>, u64)> {
-    let mut text = String::new();
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    // Read at once, and its end with it.
+    let mut text = String::with_capacity(usize::try_from(length.min(LONGEST)).unwrap_or_default() + 1);
     let unreadable = |why: String| Error::Unreadable { path: path.to_owned(), why };
     match file.take(LONGEST + 1).read_to_string(&mut text) {
         Err(error) if error.kind() == ErrorKind::InvalidData => return Err(unreadable("it is not UTF-8".to_owned())),
@@ -409,6 +431,12 @@ fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
 mod tests {
     use super::*;
 
+    fn tempfile() -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("netferry-journal-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a directory");
+        dir
+    }
+
     #[test]
     fn names_of_files_stay_in_the_directory() {
         for (owner, expected) in [
@@ -420,6 +448,14 @@ mod tests {
         ] {
             assert_eq!(file_name(owner), expected);
         }
+        let dir = tempfile();
+        let journal = Journal::at(&dir);
+        for owner in ["oci/c1/d0", "oci/c1.2/d0", "oci/c1/d0,d1", &format!("oci/c1/{}", "x".repeat(300)), "cli/d0"] {
+            fs::write(dir.join(file_name(owner)), "").expect("a file");
+        }
+        assert_eq!([journal.files_of("oci/c1/").expect("files").len(), journal.files().expect("files").len()], [3, 5]);
+        assert_eq!(journal.files_of(&format!("oci/c1/{}", "x".repeat(250))).expect("files").len(), 1);
+        fs::remove_dir_all(&dir).expect("removed");
         let (long, other) = (file_name(&"x".repeat(500)), file_name(&"x".repeat(501)));
         assert!(long.len() <= 205 && long != other, "{long}");
     }

@@ -89,8 +89,16 @@ pub struct Recovered {
 /// # Errors
 /// The directory cannot be listed.
 pub fn list(journal: &Journal) -> Result<Vec<Result<Listed>>> {
+    list_of(journal, "")
+}
+
+/// Lists what the journal has of owners that begin with `beginning`.
+///
+/// # Errors
+/// Those of [`list`].
+pub fn list_of(journal: &Journal, beginning: &str) -> Result<Vec<Result<Listed>>> {
     let mut listed = Vec::new();
-    for path in journal.files()? {
+    for path in journal.files_of(beginning)? {
         match journal.look(&path) {
             Ok(Some(Looked::Held(held))) => listed.push(Listed::of(path, &held)),
             Ok(Some(Looked::Busy(entry))) => listed.push(Ok(Listed::busy(path, *entry))),

@@ -59,11 +59,14 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let owner = owner(state, &spec.devices);
-    if is_done(journal, &owner, &netns, &path, &spec.devices)? {
+    let mut here = Socket::open(Family::Route)?;
+    // One that is here is lent to nobody: the journal need not be read.
+    let is_here = link::get(&mut here, &spec.devices[0].host)?.is_some();
+    if !is_here && is_done(journal, &owner, &netns, &path, &spec.devices)? {
         return Ok(Vec::new());
     }
     clear_up(journal, state, &netns)?;
-    let asked = look(journal, Some(&netns), spec)?;
+    let asked = look(journal, &mut here, Some(&netns), spec)?;
     let call = Call { journal, netns: &netns, path: &path, bundle: &state.bundle, owner: &owner, wishes: &wishes };
     call.take(&asked)
 }
@@ -92,14 +95,15 @@ pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, F
 /// As those of [`create`].
 pub fn foresee(journal: &Journal, netns: Option<&Netns>, spec: &Spec) -> Result<(), Failure> {
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
-    let asked = look(journal, netns, spec)?;
+    let mut socket = Socket::open(Family::Route)?;
+    let asked = look(journal, &mut socket, netns, spec)?;
     let here: Vec<&Asked<'_>> = asked.iter().filter(|one| matches!(one.found, Found::Here)).collect();
     let obstacles = match netns {
         Some(netns) => {
             let wanted: Vec<Wanted<'_>> = here.iter().map(|one| wanted(&wishes, one)).collect();
             ferry::prepare(netns.try_clone()?, &seen(&wanted, wishes.allow_uplink))?.obstacles
         }
-        None => obstacles_here(&here, wishes.allow_uplink)?,
+        None => obstacles_here(&mut socket, &here, wishes.allow_uplink)?,
     };
     if obstacles.is_empty() { Ok(()) } else { Err(Failure::Ferry(ferry::Error::Obstacles(obstacles))) }
 }
@@ -110,14 +114,17 @@ const fn seen<'a>(devices: &'a [Wanted<'a>], allow_uplink: bool) -> Order<'a> {
 }
 
 /// What is in the way of going to a namespace that has nothing but `lo`.
-fn obstacles_here(here: &[&Asked<'_>], allow_uplink: bool) -> Result<Vec<(String, Obstacle)>, Failure> {
-    let mut socket = Socket::open(Family::Route)?;
+fn obstacles_here(
+    socket: &mut Socket,
+    here: &[&Asked<'_>],
+    allow_uplink: bool,
+) -> Result<Vec<(String, Obstacle)>, Failure> {
     let reserved = ["lo".to_owned()];
     let mut obstacles = Vec::new();
     for Asked { device, name, .. } in here {
         let passage =
             Passage { name, is_home: false, ipv6_disabled: false, allow_uplink, there: &[], reserved: &reserved };
-        let found = ferry::foresee(&mut socket, &device.host, &passage)?.obstacles;
+        let found = ferry::foresee(socket, &device.host, &passage)?.obstacles;
         obstacles.extend(found.into_iter().map(|obstacle| (device.host.clone(), obstacle)));
     }
     Ok(obstacles)
@@ -167,7 +174,8 @@ fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path, devices: 
 /// of the end. What another call for the same container has carried stays: an engine may add a hook for each device.
 fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failure> {
     let is_ours = |listed: &Listed| is_of(state, &listed.entry, &listed.entry.owner);
-    for listed in recover::list(journal)?.into_iter().flatten().filter(is_ours) {
+    let listed = recover::list_of(journal, &format!("{OWNER}{}/", state.id))?;
+    for listed in listed.into_iter().flatten().filter(is_ours) {
         let owner = &listed.entry.owner;
         let is_there = match (listed.standing, listed.entry.lent.first()) {
             (Standing::Busy, _) => true,
@@ -184,13 +192,17 @@ fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failu
 }
 
 /// Where each device is; in a namespace that is not there yet is none.
-fn look<'a>(journal: &Journal, netns: Option<&Netns>, spec: &'a Spec) -> Result<Vec<Asked<'a>>, Failure> {
-    let mut here = Socket::open(Family::Route)?;
+fn look<'a>(
+    journal: &Journal,
+    here: &mut Socket,
+    netns: Option<&Netns>,
+    spec: &'a Spec,
+) -> Result<Vec<Asked<'a>>, Failure> {
     let mut asked = Vec::new();
     let mut has_recovered = false;
     for device in &spec.devices {
         let (name, found) = loop {
-            if let Some(own) = link::get(&mut here, &device.host)? {
+            if let Some(own) = link::get(here, &device.host)? {
                 // An alternative name is none to be called by.
                 break (device.new_name().unwrap_or(&own.name).to_owned(), Found::Here);
             }
