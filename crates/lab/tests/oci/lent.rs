@@ -33,7 +33,7 @@ const DEVICE: &str = "
     for turn in $(seq 300); do ip link show d0 | grep -q 'state UP' && break; sleep 0.01; done";
 
 /// What the container has of it: what is permanent and global, as it was and in its order.
-pub const THERE: &str = "\
+const THERE: &str = "\
 eth9 02:00:00:00:00:01 1400 77
 inet 10.1.0.5/24 brd 10.1.0.77 scope global eth9:web
 inet 10.9.9.1 peer 10.9.9.2/32 scope global eth9
@@ -43,7 +43,7 @@ inet6 fd01::6/64 metric 70 scope global nodad
 inet6 fd01::5/64 scope global nodad
 ";
 
-pub const LOOK: &str = r#"
+const LOOK: &str = r#"
     ip -j link show eth9 | sed 's/.*"ifname":"\([^"]*\)".*"mtu":\([0-9]*\).*"txqlen":\([0-9]*\).*"address":"\([^"]*\)".*/\1 \4 \2 \3/'
     ip address show dev eth9 | grep inet | sed 's/^ *//; s/ *$//' | grep -v fe80"#;
 
@@ -68,8 +68,8 @@ fn net_devices(devices: &[&str]) -> Value {
     Value::Object(devices.iter().map(entry).collect())
 }
 
-/// The runtime behind our wrapper.
-fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
+/// The runtime behind our wrapper, by a link of its name.
+pub fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
     at_home(node, &format!("ln -s {} /run/netferry-runc", netferry()));
     runtime.through("/run/netferry-runc", &[("NETFERRY_RUNTIME", &runtime.path.to_string_lossy())])
 }
@@ -98,10 +98,27 @@ fn annotated(config: &mut Value, key: &str, value: &str) {
 
 /// The node is as it was, but for what is left of the containers' own.
 fn judge(node: &Node, before: &Snapshot) {
-    let own = |key: &str| ["/run/bundle-", "/run/netferry-runc"].iter().any(|part| key.contains(part));
-    let clean = |snapshot: Snapshot| snapshot.without(own);
+    is_as_before(node, before, &["/run/bundle-", "/run/netferry-runc"]);
+}
+
+/// The node is as it was, but for what has one of these in its path.
+pub fn is_as_before(node: &Node, before: &Snapshot, besides: &[&str]) {
+    let clean = |snapshot: Snapshot| snapshot.without(|key| besides.iter().any(|part| key.contains(part)));
     let before = clean(before.clone());
     assert_eq!(settle(|| node.snapshot().map(clean), |now| before.diff(now)).unwrap(), None);
+}
+
+/// A container with this process has the device, with all that goes along, and the node does not.
+pub fn has_it(node: &Node, pid: u32) {
+    let inside = format!("nsenter --net=/proc/{pid}/ns/net sh -c '{}'", LOOK.replace('\'', "'\\''"));
+    assert_eq!(at_home(node, &inside), THERE);
+    assert_eq!(at_home(node, "ip link show d0 2>&1 || true"), "Device \"d0\" does not exist.\n");
+}
+
+/// `netferry cdi generate` into the second of the directories in which engines look unless they are told another.
+pub fn generate(node: &Node, form: &str) {
+    let options = format!("--device d0 --as eth9 --form {form} --output /var/run/cdi/netferry.json");
+    at_home(node, &format!("{} cdi generate {options}", netferry()));
 }
 
 /// The container has what the specification gives it, and comes and goes with the device home at the end.

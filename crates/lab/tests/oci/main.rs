@@ -31,6 +31,8 @@ macro_rules! with_each_runtime {
     };
 }
 
+mod containerd;
+mod cri;
 mod devices;
 mod hooks;
 mod lent;

@@ -6,7 +6,7 @@
 
 use super::life::is_gone;
 use super::{at_home, lent};
-use lab::{Node, Podman, Runtime, Snapshot, settle};
+use lab::{Node, Podman, Runtime, Snapshot};
 use serde_json::{Value, json};
 
 with_each_runtime!(a_container_with_a_hook);
@@ -84,16 +84,10 @@ fn in_front(node: &Node, runtime: &Runtime, is_wrapped: bool) -> Podman {
     Podman::new(node, &runtime).unwrap()
 }
 
-/// `netferry cdi generate` into the second of the directories in which Podman looks unless it is told another.
-fn generate(node: &Node, form: &str) {
-    let options = format!("--device d0 --as eth9 --form {form} --output /var/run/cdi/netferry.json");
-    at_home(node, &format!("{} cdi generate {options}", lent::netferry()));
-}
-
 fn a_device_by_cdi(runtime: &Runtime) {
     for is_wrapped in [false, true] {
         let (node, before) = lent::stage();
-        generate(&node, "hook");
+        lent::generate(&node, "hook");
         let podman = in_front(&node, runtime, is_wrapped);
         let asks = ["--device", "netferry.dev/net=d0", "--annotation", "dev.netferry.restore=all"];
         has_it(&node, &podman, &asks);
@@ -115,19 +109,14 @@ fn a_device_by_cdi(runtime: &Runtime) {
 /// The container has the device with all that goes along, and it is home when Podman has removed the container.
 fn has_it(node: &Node, podman: &Podman, options: &[&str]) {
     podman.run("c1", options).unwrap().success().unwrap();
-    let inside =
-        format!("nsenter --net=/proc/{}/ns/net sh -c '{}'", pid(podman, "c1"), lent::LOOK.replace('\'', "'\\''"));
-    assert_eq!(at_home(node, &inside), lent::THERE);
-    assert_eq!(at_home(node, "ip link show d0 2>&1 || true"), "Device \"d0\" does not exist.\n");
+    lent::has_it(node, pid(podman, "c1"));
     podman.call(&["rm", "--force", "--time", "0", "c1"]).unwrap().success().unwrap();
 }
 
 /// The node is as it was, but for what is Podman's, the runtime's and the file for CDI.
 fn judge(node: &Node, before: &Snapshot) {
-    let others =
-        ["netferry-runc", "cdi", "runc", "crun", "containers", "lock", "mount"].map(|name| format!("/run/{name}"));
-    let clean = |snapshot: Snapshot| snapshot.without(|key| others.iter().any(|part| key.contains(part.as_str())));
-    assert_eq!(settle(|| node.snapshot().map(clean), |now| before.diff(now)).unwrap(), None);
+    let others = ["netferry-runc", "cdi", "runc", "crun", "containers", "lock", "mount"];
+    lent::is_as_before(node, before, &others.map(|name| format!("/run/{name}")).each_ref().map(String::as_str));
 }
 
 /// A file of version 1.1.0 is none for Podman 5.4, and what it does not know of `config.json` is gone behind its hooks of
@@ -135,7 +124,7 @@ fn judge(node: &Node, before: &Snapshot) {
 fn devices_that_podman_does_not_know(runtime: &Runtime) {
     let (node, before) = lent::stage();
     let podman = Podman::new(&node, &wrapped(&node, runtime)).unwrap();
-    generate(&node, "devices");
+    lent::generate(&node, "devices");
     let refused = podman.run("c0", &["--log-level=debug", "--device", "netferry.dev/net=d0"]).unwrap();
     for words in [r#"unknown field \"netDevices\""#, "unresolvable CDI devices netferry.dev/net=d0"] {
         assert!(!refused.status.success() && refused.stderr.contains(words), "{words}: {}", refused.describe());
