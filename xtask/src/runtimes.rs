@@ -35,16 +35,20 @@ struct Engine {
     programs: &'static [&'static str],
 }
 
-/// Of sid those that have CDI switched on, and by their clients; containerd is one of Docker's dependencies, so that one download
-/// is enough for both.
-const ENGINES: [Engine; 2] = [
+/// Docker is sid's, since that and its containerd know CDI without being told, by ctr too. containerd is one of its dependencies,
+/// so that both are one download.
+const ENGINES: [Engine; 3] = [
     Engine {
         wanted: Wanted { package: "podman", suite: "trixie", with_dependencies: true },
         programs: &["usr/bin/podman", "usr/bin/conmon", "usr/lib/podman/netavark"],
     },
     Engine {
         wanted: Wanted { package: "docker.io", suite: "sid", with_dependencies: true },
-        programs: &["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr"],
+        programs: &["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr", "usr/sbin/dockerd"],
+    },
+    Engine {
+        wanted: Wanted { package: "docker-cli", suite: "sid", with_dependencies: true },
+        programs: &["usr/bin/docker"],
     },
 ];
 

@@ -4,7 +4,7 @@
 //! By crun, which can be told to do without cgroups: a pod always has CPU shares, for which the node's cgroup has no controller.
 
 use super::containerd::judge;
-use super::{at_home, lent};
+use super::{at_home, stage};
 use lab::{Containerd, Message, Runtime};
 
 const PAGE: &str = include_str!("../../../../docs/oci.md");
@@ -36,18 +36,15 @@ fn container(name: &str, device: &str) -> Message {
 
 #[test]
 fn a_pod_by_the_settings_of_the_page() {
-    let (node, _) = lent::stage();
+    let (node, _) = stage::stage();
     // As the pod's network leaves it.
     at_home(&node, "echo 1 > /proc/sys/net/ipv4/ip_forward; mkdir -m 700 -p /var/lib/cni/results");
     let before = node.snapshot().unwrap();
-    lent::generate(&node, "hook");
-    let other = format!("{} cdi generate --device d1 --output /run/cdi/d1.json", lent::netferry());
+    stage::generate(&node, "hook");
+    let other = format!("{} cdi generate --device d1 --output /run/cdi/d1.json", stage::netferry());
     at_home(&node, &format!("ip link add d1 type veth peer name p1; {other}; ip link del d1"));
-    let crun = Runtime::named("crun-new").unwrap();
-    let script = format!("#!/bin/sh\nexec {} --cgroup-manager=disabled \"$@\"\n", crun.path.display());
-    node.run(["sh", "-ec", "mkdir /run/crun; echo \"$0\" > /run/crun/bare; chmod 755 /run/crun/bare", &script])
-        .unwrap();
-    let runtime = lent::wrapped(&node, &crun.through("/run/crun/bare", &[]));
+    let crun = stage::without_cgroups(&node, &Runtime::named("crun-new").unwrap());
+    let runtime = stage::wrapped(&node, &crun);
     let containerd = Containerd::new(&node, &runtime, &settings()).unwrap();
     containerd.import().unwrap();
     let call =
@@ -62,11 +59,11 @@ fn a_pod_by_the_settings_of_the_page() {
     for name in ["c1", "c2"] {
         let created = create(name, "d0").unwrap();
         let pid = containerd.pid(&["--namespace", "k8s.io"], &created).unwrap();
-        lent::has_it(&node, pid);
+        stage::has_it(&node, pid);
         at_home(&node, &format!("nsenter --net=/proc/{pid}/ns/net ip -4 address show dev eth0 | grep -q 10.99.0."));
         // The kubelet need not say anything for the device to be home.
         at_home(&node, &format!("kill -s KILL {pid}"));
-        at_home(&node, "for turn in $(seq 500); do ip link show d0 2>/dev/null && break; sleep 0.01; done");
+        stage::comes_home(&node);
         call("RemoveContainer", &id(&created)).unwrap();
     }
     let said = create("c3", "d1").unwrap_err().to_string();
