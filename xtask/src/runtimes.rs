@@ -1,4 +1,5 @@
-//! The OCI runtimes that tests run containers with, two that know `linux.netDevices` and two that are older than it, and Podman.
+//! The OCI runtimes that tests run containers with, two that know `linux.netDevices` and two that are older than it, and
+//! engines that call them.
 //!
 //! The old ones are Debian 12's, installed; the new ones are of later suites (`suite`), unpacked with the libraries that they
 //! need and told to use those: this machine's C library may be older than theirs. Not by a loader in front of them, since runc
@@ -13,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 const PACKAGES: &[(&str, &str)] =
-    &[("runc", "runc"), ("crun", "crun"), ("busybox-static", "busybox"), ("patchelf", "patchelf")];
+    &[("runc", "runc"), ("crun", "crun"), ("busybox-static", "busybox"), ("patchelf", "patchelf"), ("curl", "curl")];
 
 /// A runtime: its name, the suite of the new one and its program there, and the first version with netDevices.
 struct Known {
@@ -28,10 +29,31 @@ const KNOWN: [Known; 2] = [
     Known { name: "crun", suite: "sid", program: "usr/bin/crun", since: (1, 22) },
 ];
 
-/// The engine.
-const PODMAN: Wanted = Wanted { package: "podman", suite: "trixie", with_dependencies: true };
+/// An engine: its package, and the programs of it and of its dependencies that are called.
+struct Engine {
+    wanted: Wanted<'static>,
+    programs: &'static [&'static str],
+}
 
-/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new`, a `rootfs`, and `podman` with what it calls, once they are there and of such a version.
+/// Docker is sid's, since that and its containerd know CDI without being told, by ctr too. containerd is one of its dependencies,
+/// so that both are one download.
+const ENGINES: [Engine; 3] = [
+    Engine {
+        wanted: Wanted { package: "podman", suite: "trixie", with_dependencies: true },
+        programs: &["usr/bin/podman", "usr/bin/conmon", "usr/lib/podman/netavark"],
+    },
+    Engine {
+        wanted: Wanted { package: "docker.io", suite: "sid", with_dependencies: true },
+        programs: &["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr", "usr/sbin/dockerd"],
+    },
+    Engine {
+        wanted: Wanted { package: "docker-cli", suite: "sid", with_dependencies: true },
+        programs: &["usr/bin/docker"],
+    },
+];
+
+/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new`, a `rootfs`, and the engines' programs, once they are there
+/// and of such a version.
 ///
 /// # Errors
 /// A runtime cannot be had, does not start, or is too new or too old.
@@ -48,10 +70,12 @@ pub fn fetch() -> Result<PathBuf, String> {
             check(&link, known, age == "new")?;
         }
     }
-    let podman = suite::fetch(&PODMAN)?.directory;
-    for program in ["usr/bin/podman", "usr/bin/conmon", "usr/lib/podman/netavark"] {
-        let adapted = adapted(&podman, program)?;
-        link(&adapted, directory.join(adapted.file_name().unwrap_or_default()))?;
+    for engine in &ENGINES {
+        let unpacked = suite::fetch(&engine.wanted)?.directory;
+        for program in engine.programs {
+            let adapted = adapted(&unpacked, program)?;
+            link(&adapted, directory.join(adapted.file_name().unwrap_or_default()))?;
+        }
     }
     root_file_system(&directory.join("rootfs"))?;
     Ok(directory)

@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::process::{Invocation, Output};
-use crate::runtime::{Runtime, laid_out};
+use crate::runtime::{Runtime, laid_out, program};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -27,11 +27,7 @@ impl Podman {
     /// # Errors
     /// It is not there: run `cargo xtask test`. The node can have no cgroup.
     pub fn new(node: &Node, runtime: &Runtime) -> Result<Podman> {
-        let programs = laid_out()?;
-        let podman = programs.join("podman");
-        if !podman.exists() {
-            return Err(Error::new(format!("{}: not there: cargo xtask test fetches it", podman.display())));
-        }
+        let (programs, podman) = (laid_out()?, program("podman")?);
         node.own_cgroup()?;
         let rootfs = programs.join("rootfs");
         let script = format!(

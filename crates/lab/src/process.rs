@@ -80,8 +80,9 @@ impl Invocation {
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         let file = |file: &File| file.try_clone().map_err(Error::during(&name));
         command.stdin(file(&stdin)?).stdout(file(&stdout)?).stderr(file(&stderr)?);
-        // SAFETY: prctl takes integers and allocates nothing.
-        unsafe { command.pre_exec(|| check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))) };
+        let parent = std::process::id();
+        // SAFETY: between fork and exec `die_with` makes system calls only and allocates nothing.
+        unsafe { command.pre_exec(move || die_with(parent)) };
         let started = Instant::now();
         let mut child = command.spawn().map_err(Error::during(&name))?;
         let deadline = self.deadline.unwrap_or(Duration::from_secs(20));
@@ -169,6 +170,12 @@ fn wait_end(pid: u32, deadline: Duration) -> Result<bool> {
     }
 }
 
-fn check(returned: i32) -> std::io::Result<()> {
-    if returned < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+/// Has the kernel kill this process when its parent ends. Of one that has ended already the kernel says nothing.
+fn die_with(parent: u32) -> std::io::Result<()> {
+    // SAFETY: prctl and getppid take integers at most.
+    let (returned, now) = unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL), libc::getppid()) };
+    if returned < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    if u32::try_from(now) == Ok(parent) { Ok(()) } else { Err(std::io::Error::from_raw_os_error(libc::ESRCH)) }
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 const NAMES: [&str; 4] = ["runc-old", "crun-old", "runc-new", "crun-new"];
 
+const NET_DEVICES: &[u8] = b"netDevices";
+
 /// How long a container that was killed may take to be `stopped`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -28,7 +30,8 @@ pub struct Runtime {
     pub knows_net_devices: bool,
     /// The runtime itself, also when `path` is something in front of it.
     real: PathBuf,
-    env: Vec<(String, String)>,
+    /// What `path` is given besides.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// A container of one bundle, run by one runtime. It is killed and deleted when this is dropped; if the test has no time for
@@ -52,10 +55,7 @@ impl Runtime {
     /// # Errors
     /// `NETFERRY_RUNTIMES` is not set, or it is not there: the text says what to do.
     pub fn named(name: &str) -> Result<Runtime> {
-        let path = laid_out()?.join(name);
-        if !path.exists() {
-            return Err(Error::new(format!("{}: not there: cargo xtask test fetches it", path.display())));
-        }
+        let path = program(name)?;
         let knows_net_devices = name.ends_with("-new");
         Ok(Runtime { name: name.to_owned(), real: path.clone(), path, knows_net_devices, env: Vec::new() })
     }
@@ -71,6 +71,24 @@ impl Runtime {
     pub fn task(&self, bundle: Bundle) -> Task {
         Task { runtime: self.clone(), bundle }
     }
+}
+
+/// One of the programs that are laid out.
+///
+/// # Errors
+/// It is not there, as [`Runtime::named`].
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let path = laid_out()?.join(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Error::new(format!("{}: not there: cargo xtask test fetches it", path.display())))
+}
+
+/// Whether a program's types have `linux.netDevices`: one in Go has the names of its JSON fields in it.
+pub(crate) fn knows_net_devices(program: &Path) -> Result<bool> {
+    let bytes = std::fs::read(program).map_err(Error::during(program.display()))?;
+    Ok(bytes.windows(NET_DEVICES.len()).any(|window| window == NET_DEVICES))
 }
 
 /// Where the runtimes are, and the root file system of their containers.

@@ -1,8 +1,9 @@
 //! netferry in front of, or hooked into, each runtime: the container has the device with all that the specification gives it,
 //! whatever the runtime, and the device is home again afterwards, whatever became of the container.
 
-use super::{at_home, node, task};
-use lab::{Bundle, Node, Runtime, Snapshot, Task, settle};
+use super::stage::{LOOK, THERE, is_as_before, netferry, stage, wrapped};
+use super::{at_home, task};
+use lab::{Bundle, Node, Runtime, Snapshot, Task};
 use serde_json::{Value, json};
 
 with_each_runtime!(
@@ -21,37 +22,6 @@ with_each_runtime!(
     a_device_is_not_brought_home_if_nobody_wants_it
 );
 
-/// Three addresses of each family that go along, and some that do not; a route, a rule and a neighbour.
-const DEVICE: &str = "
-    ip link set p0 up; ip link set d0 up alias uplink group 7 txqueuelen 77; ip link property add dev d0 altname enp-d0
-    ip address add 10.1.0.5/24 broadcast 10.1.0.77 dev d0 label d0:web
-    ip address add 10.1.0.6/24 metric 50 noprefixroute dev d0; ip address add 10.9.9.1 peer 10.9.9.2/32 dev d0
-    ip address add 10.1.0.8/24 valid_lft 100000 preferred_lft 90000 dev d0; ip address add 10.3.0.1/24 dev d0 scope link
-    ip address add fd01::5/64 nodad dev d0; ip address add fd01::6/64 nodad metric 70 dev d0
-    ip address add fd02::5/64 nodad preferred_lft 0 noprefixroute dev d0
-    ip route add 192.0.2.0/24 via 10.1.0.1; ip route add default via 10.1.0.1 table 100; ip rule add from 10.1.0.5 lookup 100
-    ip neighbour add 10.1.0.40 lladdr 02:aa:00:00:00:01 nud permanent dev d0
-    for turn in $(seq 300); do ip link show d0 | grep -q 'state UP' && break; sleep 0.01; done";
-
-/// What the container has of it: what is permanent and global, as it was and in its order.
-pub const THERE: &str = "\
-eth9 02:00:00:00:00:01 1400 77
-inet 10.1.0.5/24 brd 10.1.0.77 scope global eth9:web
-inet 10.9.9.1 peer 10.9.9.2/32 scope global eth9
-inet 10.1.0.6/24 metric 50 scope global secondary noprefixroute eth9
-inet6 fd02::5/64 scope global nodad deprecated noprefixroute
-inet6 fd01::6/64 metric 70 scope global nodad
-inet6 fd01::5/64 scope global nodad
-";
-
-pub const LOOK: &str = r#"
-    ip -j link show eth9 | sed 's/.*"ifname":"\([^"]*\)".*"mtu":\([0-9]*\).*"txqlen":\([0-9]*\).*"address":"\([^"]*\)".*/\1 \4 \2 \3/'
-    ip address show dev eth9 | grep inet | sed 's/^ *//; s/ *$//' | grep -v fe80"#;
-
-pub fn netferry() -> String {
-    std::env::var("NETFERRY_BIN").expect("NETFERRY_BIN: run `cargo xtask test`")
-}
-
 /// Our hook, which is told of these devices.
 fn hooks(devices: &[&str]) -> Value {
     let mut args = ["netferry", "oci", "hook"].map(str::to_owned).to_vec();
@@ -69,21 +39,6 @@ fn net_devices(devices: &[&str]) -> Value {
     Value::Object(devices.iter().map(entry).collect())
 }
 
-/// The runtime behind our wrapper.
-fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
-    at_home(node, &format!("ln -s {} /run/netferry-runc", netferry()));
-    runtime.through("/run/netferry-runc", &[("NETFERRY_RUNTIME", &runtime.path.to_string_lossy())])
-}
-
-/// A node with the device, and what it is before anything is lent.
-pub fn stage() -> (Node, Snapshot) {
-    let node = node();
-    at_home(&node, DEVICE);
-    at_home(&node, "mkdir -m 700 -p /run/netferry/lent");
-    let before = node.snapshot().unwrap();
-    (node, before)
-}
-
 /// What was said when a hook failed: runc passes it on, crun only where an annotation sends it.
 fn said(output: &lab::Output, task: &Task) -> String {
     output.stderr.clone() + &task.bundle().read("hook.err").unwrap_or_default()
@@ -99,10 +54,7 @@ fn annotated(config: &mut Value, key: &str, value: &str) {
 
 /// The node is as it was, but for what is left of the containers' own.
 fn judge(node: &Node, before: &Snapshot) {
-    let own = |key: &str| ["/run/bundle-", "/run/netferry-runc"].iter().any(|part| key.contains(part));
-    let clean = |snapshot: Snapshot| snapshot.without(own);
-    let before = clean(before.clone());
-    assert_eq!(settle(|| node.snapshot().map(clean), |now| before.diff(now)).unwrap(), None);
+    is_as_before(node, before, &["/run/bundle-", "/run/netferry-runc"]);
 }
 
 /// The container has what the specification gives it, and comes and goes with the device home at the end.

@@ -61,24 +61,36 @@ fn it_goes_with_its_handle(runtime: &Runtime) {
 
 /// Created only, so that it would wait for ever to be started.
 fn it_goes_with_a_killed_test(runtime: &Runtime) {
+    let test = format!("life::it_goes_with_a_killed_test::{}", runtime.name.replace('-', "_"));
+    with_a_killed_test(&test, |node| {
+        let task = task(node, runtime, |_| {});
+        task.create().unwrap().success().unwrap();
+        let pid = task.pid().unwrap();
+        std::mem::forget(task);
+        vec![pid]
+    });
+}
+
+/// Runs this test, which must call us, once more, and kills it when it has begun these processes: they are gone, and so is the
+/// cgroup of its node.
+pub fn with_a_killed_test(test: &str, begin: impl FnOnce(&Node) -> Vec<u32>) {
     if std::env::var_os("LAB_VICTIM").is_some() {
         let node = Node::new().unwrap();
-        let task = task(&node, runtime, |_| {});
-        task.create().unwrap().success().unwrap();
-        println!("\ncontainer {}", task.pid().unwrap());
+        let pids = begin(&node).iter().map(u32::to_string).collect::<Vec<_>>();
+        println!("\nprocesses {}", pids.join(" "));
         node.run(["sleep", "1000"]).unwrap();
     }
     let mut victim = Command::new(std::env::current_exe().unwrap());
-    let test = format!("life::it_goes_with_a_killed_test::{}", runtime.name.replace('-', "_"));
-    victim.args(["--exact", &test, "--nocapture"]).env("LAB_VICTIM", "1");
+    victim.args(["--exact", test, "--nocapture"]).env("LAB_VICTIM", "1");
     let mut victim = victim.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let said = BufReader::new(victim.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let pid = said.filter_map(|line| line.strip_prefix("container ")?.parse().ok()).next().unwrap();
-    assert!(!is_gone_now(pid));
+    let mut said = BufReader::new(victim.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let said = said.find_map(|line| line.strip_prefix("processes ").map(str::to_owned)).unwrap();
+    let pids = said.split(' ').map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>();
+    assert!(!pids.iter().any(|pid| is_gone_now(*pid)), "{said}");
     let mark = format!("-{}-0", victim.id());
     victim.kill().unwrap();
     victim.wait().unwrap();
-    assert!(is_gone(pid));
+    assert!(pids.iter().all(|pid| is_gone(*pid)), "{said}");
     let node = Node::new().unwrap();
     at_home(&node, "mount -t cgroup2 cgroup2 /sys/fs/cgroup");
     let find = format!("find /sys/fs/cgroup -maxdepth 1 -name 'lab-*{mark}'");

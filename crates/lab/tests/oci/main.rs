@@ -31,11 +31,15 @@ macro_rules! with_each_runtime {
     };
 }
 
+mod containerd;
+mod cri;
 mod devices;
+mod docker;
 mod hooks;
 mod lent;
 mod life;
 mod podman;
+mod stage;
 
 use lab::{Bundle, Node, Runtime, Task};
 use serde_json::{Value, json};

@@ -5,8 +5,8 @@
 //! can bring it in. With `hooks.d` alone, and with the wrapper alone, its containers have no devices.
 
 use super::life::is_gone;
-use super::{at_home, lent};
-use lab::{Node, Podman, Runtime, Snapshot, settle};
+use super::{at_home, stage};
+use lab::{Node, Podman, Runtime, Snapshot};
 use serde_json::{Value, json};
 
 with_each_runtime!(a_container_with_a_hook);
@@ -52,7 +52,7 @@ fn pid(podman: &Podman, name: &str) -> u32 {
 
 /// The runtime behind our wrapper: Podman gives a runtime no variable of its caller's, so that a script says which it is.
 fn wrapped(node: &Node, runtime: &Runtime) -> Runtime {
-    let call = format!("{} oci runtime --runtime {} -- ", lent::netferry(), runtime.path.display());
+    let call = format!("{} oci runtime --runtime {} -- ", stage::netferry(), runtime.path.display());
     let script = format!("#!/bin/sh\nexec {call}\"$@\"\n");
     node.run(["sh", "-ec", "printf %s \"$0\" > /run/netferry-runc; chmod 755 /run/netferry-runc", &script]).unwrap();
     runtime.through("/run/netferry-runc", &[])
@@ -84,16 +84,10 @@ fn in_front(node: &Node, runtime: &Runtime, is_wrapped: bool) -> Podman {
     Podman::new(node, &runtime).unwrap()
 }
 
-/// `netferry cdi generate` into the second of the directories in which Podman looks unless it is told another.
-fn generate(node: &Node, form: &str) {
-    let options = format!("--device d0 --as eth9 --form {form} --output /var/run/cdi/netferry.json");
-    at_home(node, &format!("{} cdi generate {options}", lent::netferry()));
-}
-
 fn a_device_by_cdi(runtime: &Runtime) {
     for is_wrapped in [false, true] {
-        let (node, before) = lent::stage();
-        generate(&node, "hook");
+        let (node, before) = stage::stage();
+        stage::generate(&node, "hook");
         let podman = in_front(&node, runtime, is_wrapped);
         let asks = ["--device", "netferry.dev/net=d0", "--annotation", "dev.netferry.restore=all"];
         has_it(&node, &podman, &asks);
@@ -115,33 +109,28 @@ fn a_device_by_cdi(runtime: &Runtime) {
 /// The container has the device with all that goes along, and it is home when Podman has removed the container.
 fn has_it(node: &Node, podman: &Podman, options: &[&str]) {
     podman.run("c1", options).unwrap().success().unwrap();
-    let inside =
-        format!("nsenter --net=/proc/{}/ns/net sh -c '{}'", pid(podman, "c1"), lent::LOOK.replace('\'', "'\\''"));
-    assert_eq!(at_home(node, &inside), lent::THERE);
-    assert_eq!(at_home(node, "ip link show d0 2>&1 || true"), "Device \"d0\" does not exist.\n");
+    stage::has_it(node, pid(podman, "c1"));
     podman.call(&["rm", "--force", "--time", "0", "c1"]).unwrap().success().unwrap();
 }
 
 /// The node is as it was, but for what is Podman's, the runtime's and the file for CDI.
 fn judge(node: &Node, before: &Snapshot) {
-    let others =
-        ["netferry-runc", "cdi", "runc", "crun", "containers", "lock", "mount"].map(|name| format!("/run/{name}"));
-    let clean = |snapshot: Snapshot| snapshot.without(|key| others.iter().any(|part| key.contains(part.as_str())));
-    assert_eq!(settle(|| node.snapshot().map(clean), |now| before.diff(now)).unwrap(), None);
+    let others = ["netferry-runc", "cdi", "runc", "crun", "containers", "lock", "mount"];
+    stage::is_as_before(node, before, &others.map(|name| format!("/run/{name}")).each_ref().map(String::as_str));
 }
 
 /// A file of version 1.1.0 is none for Podman 5.4, and what it does not know of `config.json` is gone behind its hooks of
 /// `precreate`: there is nothing for the wrapper or for a hook to see.
 fn devices_that_podman_does_not_know(runtime: &Runtime) {
-    let (node, before) = lent::stage();
+    let (node, before) = stage::stage();
     let podman = Podman::new(&node, &wrapped(&node, runtime)).unwrap();
-    generate(&node, "devices");
+    stage::generate(&node, "devices");
     let refused = podman.run("c0", &["--log-level=debug", "--device", "netferry.dev/net=d0"]).unwrap();
     for words in [r#"unknown field \"netDevices\""#, "unresolvable CDI devices netferry.dev/net=d0"] {
         assert!(!refused.status.success() && refused.stderr.contains(words), "{words}: {}", refused.describe());
     }
     at_home(&node, "rm -r /run/cdi");
-    let installed = format!("{} oci install-hook --dir {}", lent::netferry(), podman.hooks_dir().display());
+    let installed = format!("{} oci install-hook --dir {}", stage::netferry(), podman.hooks_dir().display());
     assert!(at_home(&node, &installed).contains("00-netferry.json"));
     let adds = r#"sed 's/"linux":{/&"netDevices":{"d0":{"name":"eth9"}},/' | tee /run/precreate"#;
     let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", adds], "env": ["PATH=/usr/bin:/bin"]});
@@ -163,9 +152,9 @@ fn devices_that_podman_does_not_know(runtime: &Runtime) {
 /// end too.
 fn a_device_by_a_hook_that_is_told(runtime: &Runtime) {
     for is_wrapped in [false, true] {
-        let (node, before) = lent::stage();
+        let (node, before) = stage::stage();
         let podman = in_front(&node, runtime, is_wrapped);
-        let print = format!("{} --json oci install-hook --print --when annotated", lent::netferry());
+        let print = format!("{} --json oci install-hook --print --when annotated", stage::netferry());
         let mut printed: Value = serde_json::from_str(&at_home(&node, &print)).unwrap();
         printed["file"]["hook"]["args"].as_array_mut().unwrap().push("--device=d0=eth9".into());
         podman.hook("00-netferry", &printed["file"]).unwrap();
