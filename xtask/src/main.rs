@@ -8,6 +8,7 @@ mod build;
 mod dist;
 mod fuzz;
 mod leftovers;
+mod network_manager;
 mod runtimes;
 mod setup;
 mod shell;

@@ -2,8 +2,7 @@
 //! engines that call them.
 //!
 //! The old ones are Debian 12's, installed; the new ones are of later suites (`suite`), unpacked with the libraries that they
-//! need and told to use those: this machine's C library may be older than theirs. Not by a loader in front of them, since runc
-//! starts itself again by `/proc/self/exe`. See patchelf(1), ld.so(8).
+//! need and told to use those.
 
 use crate::build::target_directory;
 use crate::setup;
@@ -14,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 const PACKAGES: &[(&str, &str)] =
-    &[("runc", "runc"), ("crun", "crun"), ("busybox-static", "busybox"), ("patchelf", "patchelf"), ("curl", "curl")];
+    &[("runc", "runc"), ("crun", "crun"), ("busybox-static", "busybox"), ("curl", "curl")];
 
 /// A runtime: its name, the suite of the new one and its program there, and the first version with netDevices.
 struct Known {
@@ -64,16 +63,16 @@ pub fn fetch() -> Result<PathBuf, String> {
     for known in &KNOWN {
         let old = installed(known.name).ok_or_else(|| format!("please install {} of Debian 12", known.name))?;
         let wanted = Wanted { package: known.name, suite: known.suite, with_dependencies: true };
-        let new = adapted(&suite::fetch(&wanted)?.directory, known.program)?;
+        let new = suite::fetch(&wanted)?.program(known.program)?;
         for (age, program) in [("old", old), ("new", new)] {
             let link = link(&program, directory.join(format!("{}-{age}", known.name)))?;
             check(&link, known, age == "new")?;
         }
     }
     for engine in &ENGINES {
-        let unpacked = suite::fetch(&engine.wanted)?.directory;
+        let unpacked = suite::fetch(&engine.wanted)?;
         for program in engine.programs {
-            let adapted = adapted(&unpacked, program)?;
+            let adapted = unpacked.program(program)?;
             link(&adapted, directory.join(adapted.file_name().unwrap_or_default()))?;
         }
     }
@@ -116,33 +115,6 @@ fn root_file_system(there: &Path) -> Result<(), String> {
 fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
-}
-
-/// A copy of an unpacked program that uses the libraries that were unpacked with it.
-fn adapted(unpacked: &Path, program: &str) -> Result<PathBuf, String> {
-    let original = unpacked.join(program);
-    let adapted = unpacked.join(original.file_name().unwrap_or_default());
-    if !adapted.exists() {
-        let loader = output(&["patchelf", "--print-interpreter", &original.to_string_lossy()]);
-        let loader = Path::new(loader.trim()).file_name().ok_or("patchelf told no loader: please install patchelf")?;
-        let libraries = libraries(unpacked)?;
-        let new = unpacked.join("new");
-        fs::copy(&original, &new).map_err(|error| format!("{}: {error}", original.display()))?;
-        let mut patch = command(&["patchelf", "--set-interpreter"]);
-        // Not a RUNPATH, which the libraries themselves would not be searched by.
-        patch.arg(libraries.join(loader)).args(["--force-rpath", "--set-rpath"]).arg(&libraries).arg(&new);
-        run(&mut patch)?;
-        fs::rename(&new, &adapted).map_err(|error| format!("{}: {error}", adapted.display()))?;
-    }
-    Ok(adapted)
-}
-
-/// The directory of an unpacked C library, named after the architecture.
-fn libraries(unpacked: &Path) -> Result<PathBuf, String> {
-    let lib = unpacked.join("usr/lib");
-    let entries = fs::read_dir(&lib).map_err(|error| format!("{}: {error}", lib.display()))?;
-    let mut directories = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    directories.find(|path| path.join("libc.so.6").exists()).ok_or_else(|| format!("{}: no C library", lib.display()))
 }
 
 fn check(program: &Path, known: &Known, is_new: bool) -> Result<(), String> {

@@ -3,8 +3,12 @@
 //! apt fetches them, verified by the archive's signature as always, with a configuration, lists and a cache of its own for each
 //! suite: the machine's apt tells its mirrors (`apt-get --print-uris update`) and is not changed. What has been fetched is used
 //! until somebody removes it. `apt.conf(5)`, `sources.list(5)`.
+//!
+//! A program is told to use the libraries that were unpacked with it, since this machine's C library may be older than what it
+//! needs. Not by a loader in front of it: runc starts itself again by `/proc/self/exe`. See patchelf(1), ld.so(8).
 
 use crate::build::target_directory;
+use crate::setup;
 use crate::shell::{command, has, output, run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,6 +61,40 @@ pub fn fetch(wanted: &Wanted) -> Result<Fetched, String> {
     let fetched = Fetched { directory: there, version: version.trim().to_owned() };
     eprintln!("{} {} of Debian {}", wanted.package, fetched.version, wanted.suite);
     Ok(fetched)
+}
+
+impl Fetched {
+    /// A copy of a program that uses the libraries that were unpacked with it, in the directory itself.
+    ///
+    /// # Errors
+    /// There is no patchelf, no such program, or it came without the C library.
+    pub fn program(&self, program: &str) -> Result<PathBuf, String> {
+        let original = self.directory.join(program);
+        let adapted = self.directory.join(original.file_name().unwrap_or_default());
+        if !adapted.exists() {
+            setup::install(&[("patchelf", "patchelf")])?;
+            let loader = output(&["patchelf", "--print-interpreter", &original.to_string_lossy()]);
+            let told = Path::new(loader.trim()).file_name();
+            let loader = told.ok_or_else(|| format!("patchelf told no loader of {}", original.display()))?;
+            let libraries = libraries(&self.directory)?;
+            let new = self.directory.join("new");
+            fs::copy(&original, &new).map_err(|error| format!("{}: {error}", original.display()))?;
+            let mut patch = command(&["patchelf", "--set-interpreter"]);
+            // Not a RUNPATH, which the libraries themselves would not be searched by.
+            patch.arg(libraries.join(loader)).args(["--force-rpath", "--set-rpath"]).arg(&libraries).arg(&new);
+            run(&mut patch)?;
+            fs::rename(&new, &adapted).map_err(|error| format!("{}: {error}", adapted.display()))?;
+        }
+        Ok(adapted)
+    }
+}
+
+/// The directory of an unpacked C library, named after the architecture.
+fn libraries(unpacked: &Path) -> Result<PathBuf, String> {
+    let lib = unpacked.join("usr/lib");
+    let entries = fs::read_dir(&lib).map_err(|error| format!("{}: {error}", lib.display()))?;
+    let mut directories = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    directories.find(|path| path.join("libc.so.6").exists()).ok_or_else(|| format!("{}: no C library", lib.display()))
 }
 
 /// Downloads the package into `archives`, by the lists in `apt`: those that are there, unless they have become too old.

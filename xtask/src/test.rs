@@ -1,17 +1,19 @@
 //! `cargo xtask test`: everything that must hold before a change is committed, on any machine with Rust and root.
 //!
-//! Packages, release binaries, OCI runtimes, formatting, lints, all tests, those for another kernel; then the machine must be as it was. The last line is
-//! `N passed, N failed`: tests, and each of the other steps counts as one. Arguments go to the test runner instead of
-//! `--workspace` (`cargo xtask test -p lab --test swap`); formatting, lints and the other kernel are then left out.
+//! Packages, release binaries, OCI runtimes, NetworkManager, formatting, lints, all tests, those for another kernel; then the
+//! machine must be as it was. The last line is `N passed, N failed`: tests, and each of the other steps counts as one. Arguments
+//! go to the test runner instead of `--workspace` (`cargo xtask test -p lab --test swap`); formatting, lints and the other
+//! kernel are then left out.
 
 use crate::build::{Product, product};
 use crate::leftovers::{self, RUN};
+use crate::network_manager;
 use crate::runtimes;
 use crate::setup;
 use crate::shell::{command, has, run, shown};
 use crate::summary::{REPORT, Summary};
 use crate::vm;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const FORMAT: &[&str] = &["cargo", "fmt", "--check"];
 const LINTS: &[&str] = &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -25,7 +27,10 @@ pub fn run_all() -> Result<(), String> {
     setup::packages()?;
     let product = product(setup::target())?;
     // Without them the tests that need them fail, and say so; the others can do without.
-    let runtimes = runtimes::fetch();
+    let programs = [
+        ("runtimes", "NETFERRY_RUNTIMES", runtimes::fetch()),
+        ("NetworkManager", "NETFERRY_NETWORK_MANAGER", network_manager::fetch()),
+    ];
     let mut steps = Vec::new();
     if chosen.is_empty() {
         steps.push(("format", run(&mut command(FORMAT))));
@@ -33,8 +38,8 @@ pub fn run_all() -> Result<(), String> {
     }
     let mark = format!("{}-{}", std::process::id(), nanoseconds());
     let before = leftovers::before();
-    let (mut summary, ran) = tests(&product, runtimes.as_deref().ok(), &chosen, &mark)?;
-    steps.push(("runtimes", runtimes.map(drop)));
+    let (mut summary, ran) = tests(&product, &programs, &chosen, &mark)?;
+    steps.extend(programs.into_iter().map(|(name, _, fetched)| (name, fetched.map(drop))));
     // The runner's own failure is no step when it has told which tests failed.
     steps.push(("tests", if summary.failed > 0 { Ok(()) } else { ran }));
     if chosen.is_empty() {
@@ -55,10 +60,11 @@ pub fn run_all() -> Result<(), String> {
     if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
 }
 
-/// Runs the tests, showing what the runner says while it says it.
+/// Runs the tests, showing what the runner says while it says it. Each of `programs` is a name, and the variable that tells the
+/// tests where they are.
 fn tests(
     product: &Product,
-    runtimes: Option<&Path>,
+    programs: &[(&str, &str, Result<PathBuf, String>)],
     chosen: &[String],
     mark: &str,
 ) -> Result<(Summary, Result<(), String>), String> {
@@ -70,7 +76,7 @@ fn tests(
         some => runner.args(some),
     };
     runner.env("NETFERRY_CNI_DIR", &product.plugins).env("NETFERRY_BIN", &product.netferry);
-    runner.envs(runtimes.map(|directory| ("NETFERRY_RUNTIMES", directory)));
+    runner.envs(programs.iter().filter_map(|(_, variable, fetched)| Some((variable, fetched.as_ref().ok()?))));
     runner.env(REPORT, &report).env(RUN, mark);
     // Most of a test's time is the kernel's grace periods.
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);

@@ -46,8 +46,11 @@ pub(crate) fn capture_among(socket: &mut Socket, links: &[Link], name: &str, pol
     if policy.addresses == Addresses::None {
         return Ok(device);
     }
-    let left_out = addresses(socket, &link, &mut device)?;
-    device.routes = routes::read(socket, &link, nexthops, &left_out, &mut device.lost)?;
+    // A daemon that makes the link-local address tells the kernel to make none: then the one that looks like the kernel's is not.
+    let makes_none = conf.ipv6.iter().any(|(key, value)| (*key, &**value) == (sysctls::MODE, sysctls::NONE));
+    let mac = link.mac.filter(|_| !makes_none);
+    let left_out = addresses(socket, &link, mac, &mut device)?;
+    device.routes = routes::read(socket, &link, nexthops, (&device.addresses, &left_out), &mut device.lost)?;
     rules::read(socket, &mut device)?;
     device.neighbours = neighbours(socket, link.index)?;
     Ok(device.select(policy))
@@ -90,14 +93,15 @@ pub(crate) fn bare(link: &Link, links: &[Link]) -> Device {
     }
 }
 
-/// Reads the addresses into `device`, and returns those that do not go with it.
-fn addresses(socket: &mut Socket, link: &Link, device: &mut Device) -> Result<Vec<Address>> {
+/// Reads the addresses into `device`, and returns those that do not go with it. `mac` is what the kernel makes link-local
+/// addresses from, if it does.
+fn addresses(socket: &mut Socket, link: &Link, mac: Option<Mac>, device: &mut Device) -> Result<Vec<Address>> {
     let mut all = address::list(socket, Some(link.index))?;
     all.retain(|address| address.index == link.index);
     let (duplicates, all): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|address| address.flags & address::flags::DADFAILED != 0);
     let (mut left_out, taken): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|address| policy::comes_by_itself(address, link.mac.as_ref()));
+        all.into_iter().partition(|address| policy::comes_by_itself(address, mac.as_ref()));
     device.lost.extend(duplicates.iter().map(lost::duplicate));
     left_out.extend(duplicates);
     // IPv4 is listed as it was added, IPv6 the newest first within each scope, the widest last to be added.

@@ -2,8 +2,8 @@
 //!
 //! Both known daemons keep a file on each device below `/run`, named by its index. systemd-networkd writes `KEY=value`
 //! (`src/network/networkd-state-file.c`), and says `unmanaged` where no `.network` file matches; NetworkManager writes a
-//! GLib key file (`src/core/nm-config.c`) and says whether the device is managed once it has decided. NetworkManager
-//! leaves its files when it is stopped. They see the network namespace of the first process only.
+//! GLib key file (`src/core/nm-config.c`) and says whether the device is managed once it has decided, and which profile it
+//! has; it leaves its files when it is stopped, as networkd does when it is killed. They see the network namespace of the first process only.
 
 use std::fmt;
 use std::fs;
@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 const RUN: &str = "/run";
 /// The namespace that daemons of this host manage.
 const FIRST: &str = "/proc/1/ns/net";
+/// What the kernel keeps of a program's name (`proc_pid_comm(5)`).
+const LONGEST_COMM: usize = 15;
 
 /// A daemon that manages network devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +42,21 @@ impl fmt::Display for Manager {
 /// Who manages the device of index `index` in the calling thread's network namespace; nobody in any but the first one.
 /// Where the first one cannot be told, this may be it.
 pub fn manager(index: u32) -> Option<Manager> {
-    if is_in(Path::new(FIRST)) { below(Path::new(RUN), index) } else { None }
+    if is_in(Path::new(FIRST)) { below(Path::new(RUN), index).filter(|manager| runs(*manager)) } else { None }
+}
+
+/// True if the daemon runs for the calling thread's network namespace: one that was stopped gives a device nothing, whatever
+/// its files say. One that is not seen (of another namespace of processes) does not count: what is put back besides what
+/// it gives does less harm than what is given by nobody.
+fn runs(manager: Manager) -> bool {
+    let name = manager.to_string();
+    let comm = &name[..name.len().min(LONGEST_COMM)];
+    let is_it = |process: &Path| {
+        let is_named = fs::read_to_string(process.join("comm")).is_ok_and(|text| text.trim_end() == comm);
+        is_named && is_in(&process.join("ns/net"))
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.into_iter().any(|entry| is_it(&entry.path()))
 }
 
 /// True unless the calling thread is known to be in another namespace than that of the file `first`.
@@ -57,7 +73,7 @@ fn below(run: &Path, index: u32) -> Option<Manager> {
     let text = |directory: &str| fs::read_to_string(run.join(directory).join(index.to_string())).unwrap_or_default();
     if is_networkds(&text("systemd/netif/links")) {
         Some(Manager::Networkd)
-    } else if is_network_managers(&text("NetworkManager/devices")) {
+    } else if is_network_managers(&text("NetworkManager/devices"), &run.join("NetworkManager/system-connections")) {
         Some(Manager::NetworkManager)
     } else {
         None
@@ -70,10 +86,26 @@ fn is_networkds(text: &str) -> bool {
     state.is_some_and(|state| !matches!(state.trim_matches('"'), "" | "unmanaged"))
 }
 
-fn is_network_managers(text: &str) -> bool {
-    let lines = text.lines().map(str::trim).skip_while(|line| *line != "[device]").skip(1);
-    let mut keys = lines.take_while(|line| !line.starts_with('['));
-    keys.any(|line| matches!(line.split_once('='), Some((key, value)) if (key.trim_end(), value.trim_start()) == ("managed", "true")))
+/// A managed device has nothing of NetworkManager's without a profile; nor has one that somebody else has configured, for
+/// which it makes a profile among `profiles` that says so ("connected (externally)"), and forgets it when the device goes.
+fn is_network_managers(text: &str, profiles: &Path) -> bool {
+    if value(text, "[device]", "managed") != Some("true") {
+        return false;
+    }
+    let Some(profile) = value(text, "[device]", "connection-uuid") else { return false };
+    let is_external = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        value(&text, "[connection]", "uuid") == Some(profile) && value(&text, "[.nmmeta]", "external") == Some("true")
+    };
+    let files = fs::read_dir(profiles).into_iter().flatten().flatten();
+    !files.into_iter().any(|file| is_external(&file.path()))
+}
+
+/// The value of `key` in a group of a GLib key file.
+fn value<'a>(text: &'a str, group: &str, key: &str) -> Option<&'a str> {
+    let lines = text.lines().map(str::trim).skip_while(|line| *line != group).skip(1);
+    let mut keys = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('='));
+    keys.find_map(|(own, value)| (own.trim_end() == key).then(|| value.trim_start()))
 }
 
 #[cfg(test)]
@@ -95,7 +127,7 @@ mod tests {
     impl Run {
         fn new(name: &str) -> Self {
             let run = std::env::temp_dir().join(format!("netferry-{name}-{}", std::process::id()));
-            for directory in ["systemd/netif/links", "NetworkManager/devices"] {
+            for directory in ["systemd/netif/links", "NetworkManager/devices", "NetworkManager/system-connections"] {
                 fs::create_dir_all(run.join(directory)).expect("a directory");
             }
             Self(run)
@@ -135,12 +167,31 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_somebody_else_configured_is_not_network_managers() {
+        let run = Run::new("external");
+        let profile = |uuid: &str, meta: &str| format!("[connection]\nid=eth1\nuuid={uuid}\n\n[.nmmeta]\n{meta}\n");
+        let own = "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03";
+        for (uuid, meta, expected) in [
+            (own, "nm-generated=true\nvolatile=true\nexternal=true", None),
+            (own, "nm-generated=true", Some(Manager::NetworkManager)),
+            ("162ef251-7b61-4a11-a75e-bb683331a52d", "external=true", Some(Manager::NetworkManager)),
+        ] {
+            let path = run.0.join("NetworkManager/system-connections/eth1.nmconnection");
+            fs::write(path, profile(uuid, meta)).expect("a file");
+            assert_eq!(run.says(None, Some(NETWORK_MANAGER)), expected, "{uuid}: {meta}");
+        }
+    }
+
+    #[test]
     fn what_says_nothing_is_nobody() {
         let run = Run::new("unmanaged");
         for text in ["", "ADMIN_STATE=\n", "# ADMIN_STATE=configured\n", "OPER_STATE=routable\n", "ADMIN_STATE"] {
             assert_eq!(run.says(Some(text), None), None, "{text:?}");
         }
-        for text in ["", "[device]\n", "managed=true\n", "[device]\nmanaged=false\n", "[other]\nmanaged=true\n"] {
+        let disconnected = "[device]\nmanaged=true\n";
+        let of_another = "[other]\nmanaged=true\nconnection-uuid=u\n";
+        let unmanaged = "[device]\nmanaged=false\nconnection-uuid=u\n";
+        for text in ["", "[device]\n", "managed=true\nconnection-uuid=u\n", disconnected, of_another, unmanaged] {
             assert_eq!(run.says(None, Some(text)), None, "{text:?}");
         }
         assert_eq!(run.says(None, Some("[device]\nnm-owned=1\n[other]\nmanaged=true\n")), None);

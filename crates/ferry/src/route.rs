@@ -117,6 +117,18 @@ impl Route {
         needs(self.gateway, self.onlink) || self.paths.iter().any(|path| needs(path.gateway, path.onlink))
     }
 
+    /// True if it says of itself that the kernel made it, for an address: it is nothing without one in its subnet.
+    pub const fn is_to_subnet(&self) -> bool {
+        self.protocol == protocol::KERNEL
+    }
+
+    /// True if it may be the route to the subnet of `address`: where it prefers a source, to this one's.
+    pub fn leads_to(&self, address: &Address) -> bool {
+        let own = address.local.addr();
+        let subnet = IpNet::new(address.peer.unwrap_or(own), address.local.prefix_len());
+        subnet.is_ok_and(|subnet| subnet.trunc() == self.dst) && self.src.is_none_or(|src| src == own)
+    }
+
     /// Takes the preferred source away if it is one of the addresses `gone`, and returns it.
     pub(crate) fn leave_source(&mut self, gone: &[Address]) -> Option<IpAddr> {
         self.src.take_if(|src| gone.iter().any(|address| address.local.addr() == *src))
@@ -264,9 +276,13 @@ fn kind_word(kind: u8) -> Option<&'static str> {
     }
 }
 
-/// The two numbers that everybody has a name for.
+/// The numbers that everybody has a name for.
 fn protocol_word(number: u8) -> String {
-    if number == protocol::STATIC { "static".to_owned() } else { number.to_string() }
+    match number {
+        protocol::KERNEL => "kernel".to_owned(),
+        protocol::STATIC => "static".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Not the words of `ip route`: every type has its own, and what matters is that there is one.

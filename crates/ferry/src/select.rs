@@ -45,12 +45,19 @@ impl Device {
         self
     }
 
+    /// Leaves out the routes to the subnets of addresses that it does not have.
+    pub fn leave_subnets(&mut self) {
+        let addresses = &self.addresses;
+        self.routes.retain(|route| !route.is_to_subnet() || addresses.iter().any(|address| route.leads_to(address)));
+    }
+
     /// Puts other addresses in the place of its own, or none; no route prefers what is gone.
     fn replace_addresses(&mut self, replacement: impl Fn(Address) -> Option<Address>) {
         let before = take(&mut self.addresses);
         self.addresses = before.iter().cloned().filter_map(replacement).collect();
         let is_gone = |address: &Address| self.addresses.iter().all(|other| other.local.addr() != address.local.addr());
         let gone: Vec<Address> = before.into_iter().filter(is_gone).collect();
+        self.leave_subnets();
         for route in &mut self.routes {
             if let Some(src) = route.leave_source(&gone) {
                 self.lost.push(lost::source(route, &self.identity.name, src));

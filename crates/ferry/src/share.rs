@@ -6,7 +6,7 @@ use std::path::Path;
 use kernel::netns::Netns;
 use kernel::{Family, Socket};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::home::{Returned, bring_home};
 use crate::journal::{Entry, Held, Journal, Lent, Looked};
 use crate::place::Place;
@@ -17,7 +17,8 @@ pub type IsWho<'a> = dyn Fn(&Entry, &str) -> bool + 'a;
 /// The device named `device` at home, or alternatively so, if the journal has it as lent into `netns`.
 ///
 /// # Errors
-/// The journal cannot be listed; what the kernel says of the namespaces. An entry that cannot be read is none.
+/// The journal cannot be listed, or a file of it not be looked at: it may be the one. What the kernel says of the namespaces.
+/// A file that says nothing that can be understood is no entry.
 pub fn find(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<(String, Lent)>> {
     let found = search(journal, netns, device)?;
     Ok(found.and_then(|held| Some((held.entry.owner.clone(), named(&held.entry, device)?.clone()))))
@@ -38,7 +39,8 @@ pub fn join(journal: &Journal, netns: &Netns, path: &Path, device: &str, who: &s
 /// somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
 ///
 /// # Errors
-/// The journal cannot be listed or written; the first of those of [`bring_home`], after everything was tried.
+/// The journal cannot be listed or written, or a file of it not be looked at: it may be one of theirs; the first of those of
+/// [`bring_home`]; after everything was tried.
 pub fn leave(journal: &Journal, is_who: &IsWho<'_>, hint: Option<&Path>) -> Result<Vec<Returned>> {
     let (mut returned, mut failed) = (Vec::new(), None);
     let counts = |held: &Held| held.holders.is_empty() || held.holders.iter().any(|holder| is_who(&held.entry, holder));
@@ -47,6 +49,10 @@ pub fn leave(journal: &Journal, is_who: &IsWho<'_>, hint: Option<&Path>) -> Resu
             Ok(Some(Looked::Held(held))) if counts(&held) => (held.entry.clone(), !held.holders.is_empty()),
             // It may be about to let somebody in, or be what somebody was killed at.
             Ok(Some(Looked::Busy(entry))) => (*entry, true),
+            Err(error) if !is_no_entry(&error) => {
+                failed = failed.or(Some(error));
+                continue;
+            }
             _ => continue,
         };
         let outcome = journal.open(&entry.owner).and_then(|held| match held {
@@ -89,6 +95,8 @@ fn search(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<Held>
         let held = match journal.look(&path) {
             Ok(Some(Looked::Held(held))) if is_it(&held.entry) => Some(*held),
             Ok(Some(Looked::Busy(entry))) if is_it(&entry) => journal.open(&entry.owner)?,
+            // Whoever took a device that somebody has for one that nobody has would take it from them.
+            Err(error) if !is_no_entry(&error) => return Err(error),
             _ => None,
         };
         let is_there = |held: &Held| is_it(&held.entry) && held.is_carried && !held.is_returning;
@@ -97,6 +105,11 @@ fn search(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<Held>
         }
     }
     Ok(None)
+}
+
+/// True of a file that was read, and says nothing that can be understood.
+const fn is_no_entry(error: &Error) -> bool {
+    matches!(error, Error::Unreadable { .. })
 }
 
 fn named<'a>(entry: &'a Entry, device: &str) -> Option<&'a Lent> {

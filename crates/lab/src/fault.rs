@@ -43,7 +43,7 @@ pub struct Steps {
 
 /// What cleans up.
 pub enum Cure {
-    /// A command, whose status must be 0.
+    /// A command, whose status must be 0. It finds in `$ENDED` how the run before it ended: its exit code, or `killed`.
     Command(Invocation),
     /// A call, on a thread of its own inside the node.
     Call(Box<dyn Fn() -> Result<()> + Send + Sync>),

@@ -1,6 +1,6 @@
 //! Every system call of every plugin, and of `netferry run`, fails in turn, and is the last one in turn: the next DEL (GC,
 //! run) must leave a clean state; what only asks changes nothing. A new plugin is one more row. The other subcommands
-//! of `netferry` have a table of their own, `crates/netferry/tests/faults.rs`.
+//! of `netferry` have tables of their own, `crates/netferry/tests/faults.rs` and `oci_faults.rs`.
 
 use ferry::Journal;
 use ferry::recover::{self, Standing};

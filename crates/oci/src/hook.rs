@@ -362,7 +362,9 @@ fn narrow(wishes: &Wishes, wanted: &[Wanted<'_>], lent: &mut [Lent]) {
         if wishes.addresses == Addresses::Permanent {
             along.addresses.retain(is_permanent);
         }
-        along.routes.retain(|_| routes);
+        // An address that was given without the route to its subnet, as daemons do, is no good without that route.
+        along.leave_subnets();
+        along.routes.retain(|route| routes || route.is_to_subnet());
         along.rules.retain(|_| rules);
         along.neighbours.retain(|_| neighbours);
         along.sysctls.retain(|_| sysctls);

@@ -2,9 +2,10 @@
 //!
 //! Asked for one link, the kernel finds the routes of several paths and of nexthop objects too, by any path. Left out is
 //! what comes by itself: the kernel's own routes, those of router advertisements and redirects, the table `local`, and
-//! what the kernel has observed of each (dead, offloaded).
+//! what the kernel has observed of each (dead, offloaded). A route may say that it is the kernel's and not be: daemons give
+//! an address without the route to its subnet (`IFA_F_NOPREFIXROUTE`), and that route with a metric of their own.
 
-use kernel::netlink::address::Address;
+use kernel::netlink::address::{Address, flags};
 use kernel::netlink::link::{self, Link};
 use kernel::netlink::nexthop::{self, Nexthop};
 use kernel::netlink::route::{self as raw, CLONED, Filter, ONLINK, kind, protocol, table};
@@ -13,13 +14,16 @@ use kernel::{Result, Socket};
 use super::lost;
 use crate::route::{Path, Route};
 
-/// Reads the routes of `link`, of which `nexthops` are known already; those that name one of the addresses `left_out` lose
-/// it, which is said in `complaints`.
+/// `IP6_RT_PRIO_ADDRCONF`: the metric of the kernel's route to the subnet of an IPv6 address that names none.
+const ADDRCONF: u32 = 256;
+
+/// Reads the routes of `link`, of which `nexthops` are known already and `addresses` are captured; those that name one of the
+/// addresses `left_out` lose it, which is said in `complaints`.
 pub(super) fn read(
     socket: &mut Socket,
     link: &Link,
     mut nexthops: Vec<Nexthop>,
-    left_out: &[Address],
+    (addresses, left_out): (&[Address], &[Address]),
     complaints: &mut Vec<String>,
 ) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
@@ -30,6 +34,9 @@ pub(super) fn read(
                 continue;
             }
             let mut route = from_kernel(socket, found, link.index)?;
+            if route.is_to_subnet() && !is_given(&route, addresses, left_out) {
+                continue;
+            }
             if let Some(src) = route.leave_source(left_out) {
                 complaints.push(lost::source(&route, &link.name, src));
             }
@@ -65,9 +72,19 @@ fn uses(route: &raw::Route, index: u32) -> bool {
 
 fn is_wanted(route: &raw::Route) -> bool {
     !matches!(route.kind, kind::BROADCAST | kind::ANYCAST | kind::MULTICAST)
-        && !matches!(route.protocol, protocol::KERNEL | protocol::RA | protocol::REDIRECT)
+        && !matches!(route.protocol, protocol::RA | protocol::REDIRECT)
         && route.table != table::LOCAL
         && route.flags & CLONED == 0
+}
+
+/// True if somebody gave what says that it is the kernel's route to a subnet: one of `addresses` is there without its own,
+/// and of none other is it the one that the kernel makes.
+fn is_given(route: &Route, addresses: &[Address], left_out: &[Address]) -> bool {
+    let is_bare = |address: &&Address| address.flags & flags::NOPREFIXROUTE != 0;
+    let usual = if route.dst.addr().is_ipv6() { Some(ADDRCONF) } else { None };
+    let is_made = |address: &Address| route.leads_to(address) && route.metric == address.metric.or(usual);
+    let mut makers = left_out.iter().chain(addresses.iter().filter(|address| !is_bare(address)));
+    !makers.any(is_made) && addresses.iter().filter(is_bare).any(|address| route.leads_to(address))
 }
 
 /// Puts what the nexthop object of a route says in its place. Where it is gone by now, what the kernel says for those

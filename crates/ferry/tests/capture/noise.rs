@@ -55,6 +55,46 @@ fn routes_that_come_by_themselves() {
     assert_eq!(device.lost, ["route local 10.9.0.0/16 dev d0 table 77 scope 254"]);
 }
 
+/// NetworkManager and systemd-networkd give an address and the route to its subnet apart, and call the route the kernel's.
+#[test]
+fn routes_to_the_subnets_of_addresses_that_have_none() {
+    let script = "
+        ip address add 10.0.0.1/24 noprefixroute dev d0; ip route add 10.0.0.0/24 dev d0 proto kernel src 10.0.0.1 metric 100
+        ip address add 10.1.0.1/24 dev d0; ip address add 10.1.0.2/24 noprefixroute dev d0
+        ip route add 10.1.0.0/24 dev d0 proto kernel src 10.1.0.2 metric 100
+        ip address add 10.2.0.1/24 noprefixroute dev d0; ip address add 10.3.0.1 peer 10.4.0.1/32 noprefixroute dev d0
+        ip route add 10.2.0.0/24 dev d0 proto kernel src 10.3.0.1; ip route add 10.4.0.1 dev d0 proto kernel src 10.3.0.1
+        ip address add fd00::1/64 nodad noprefixroute dev d0; ip -6 route add fd00::/64 dev d0 proto kernel metric 100
+        ip address add fd01::1/64 nodad dev d0; ip address add fd01::2/64 nodad noprefixroute dev d0
+        ip address add fe80::7/64 nodad noprefixroute dev d0; ip -6 route add fe80::/64 dev d0 proto kernel metric 1024";
+    let taken = |link_scope| {
+        let policy = Policy { link_scope, ..Policy::default() };
+        texts(&in_netns(&format!("{PAIRS}{script}"), move |socket| captured(socket, &policy)), "route")
+    };
+    let expected = [
+        "10.0.0.0/24 dev d0 src 10.0.0.1 metric 100 proto kernel",
+        "10.1.0.0/24 dev d0 src 10.1.0.2 metric 100 proto kernel",
+        "10.4.0.1/32 dev d0 src 10.3.0.1 proto kernel",
+        "fd00::/64 dev d0 metric 100 proto kernel",
+    ];
+    assert_eq!(taken(false), expected);
+    assert_eq!(taken(true), [&expected[..], &["fe80::/64 dev d0 metric 1024 proto kernel"]].concat());
+}
+
+#[test]
+fn a_link_local_address_is_the_kernels_if_the_kernel_makes_them() {
+    for (mode, expected) in [("eui64", "fd00::1/64"), ("none", "fe80::fc:ff:fe00:0/64 fd00::1/64")] {
+        let device = in_netns(PAIRS, move |socket| {
+            sh(&format!("ip link set d0 addrgenmode {mode}"));
+            add(socket, "fd00::1/64", 0, None);
+            add(socket, "fe80::fc:ff:fe00:0/64", 0, None);
+            captured(socket, &Policy::WIDEST)
+        });
+        let local: Vec<String> = device.addresses.iter().map(|address| address.local.to_string()).collect();
+        assert_eq!(local.join(" "), expected, "{mode}");
+    }
+}
+
 #[test]
 fn the_kernels_observations_of_a_route_are_left_out() {
     let script = "

@@ -22,7 +22,8 @@ pub struct Point {
 impl Point {
     /// Whether it opens a sysctl to read it: there are hundreds of them, and one is like another.
     pub fn reads_a_sysctl(&self) -> bool {
-        self.about.contains("\"/proc/sys/net") && self.about.contains("O_RDONLY")
+        // Most are opened in a directory that is open already, which the trace shows by its descriptor's path.
+        self.about.contains("/proc/sys/net/") && self.about.contains("O_RDONLY")
     }
 
     /// Whether it concerns the kernel's network state: netlink, namespaces, sysctls; not input, files or output.

@@ -139,8 +139,7 @@ impl FaultCase {
         let options =
             ["--seccomp-bpf", "-yy", "-e"].map(str::to_owned).into_iter().chain([format!("trace={}", points::TRACED)]);
         let (output, trace) = bench.traced(trace, options.collect())?;
-        output.success()?;
-        bench.recover()?;
+        bench.recover(&output.success()?)?;
         let (points, others): (Vec<_>, Vec<_>) = points::parse(&trace).into_iter().partition(self.only);
         Ok((points, others.len()))
     }
@@ -211,7 +210,7 @@ impl FaultCase {
         if self.baseline == Baseline::Unchanged || (self.undoes && answers && !output.status.success()) {
             self.left(bench, reference)?.map_or(Ok(()), |left| Err(context("left by the run itself", left)))?;
         }
-        bench.recover().map_err(|error| context("recovery", format!("{error}\n")))?;
+        bench.recover(&output).map_err(|error| context("recovery", format!("{error}\n")))?;
         self.left(bench, reference)?.map_or(Ok(()), |left| Err(context("after recovery", left)))?;
         if bench.steps.recover.is_some() {
             bench.round().map_err(|error| context("the next run", format!("{error}\n")))?;
@@ -242,14 +241,20 @@ impl Bench {
 
     fn round(&self) -> Result<()> {
         self.prepare()?;
-        self.steps.act.run(self.node.namespaces())?.success()?;
-        if self.steps.recover.is_some() { self.recover() } else { Ok(()) }
+        let output = self.steps.act.run(self.node.namespaces())?.success()?;
+        if self.steps.recover.is_some() { self.recover(&output) } else { Ok(()) }
     }
 
-    fn recover(&self) -> Result<()> {
+    /// Cleans up after a run that ended so.
+    fn recover(&self, ended: &Output) -> Result<()> {
         let command = |command: &Invocation| command.run(self.node.namespaces())?.success().map(drop);
         match &self.steps.recover {
-            Some(Cure::Command(cure)) => command(cure),
+            Some(Cure::Command(cure)) => {
+                let ended = ended.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string());
+                let mut cure = cure.clone();
+                cure.env.push(("ENDED".to_owned(), ended));
+                command(&cure)
+            }
             Some(Cure::Call(cure)) => self.node.namespaces().inside(cure)?,
             None => command(&self.steps.act),
         }
