@@ -3,12 +3,13 @@
 //! Both known daemons keep a file on each device below `/run`, named by its index. systemd-networkd writes `KEY=value`
 //! (`src/network/networkd-state-file.c`), and says `unmanaged` where no `.network` file matches; NetworkManager writes a
 //! GLib key file (`src/core/nm-config.c`) and says whether the device is managed once it has decided, and which profile it
-//! has; it leaves its files when it is stopped, as networkd does when it is killed. They see the network namespace of the first process only.
+//! has; it leaves its files when it is stopped, as networkd does when it is killed. They see the network namespace of the
+//! first process only.
 
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ const RUN: &str = "/run";
 const FIRST: &str = "/proc/1/ns/net";
 /// What the kernel keeps of a program's name (`proc_pid_comm(5)`).
 const LONGEST_COMM: usize = 15;
+/// Where systemd has the services of the host, as the hierarchies of cgroups are mounted: one, two, or the old ones.
+const SERVICES: [&str; 3] = ["", "unified", "systemd"];
 
 /// A daemon that manages network devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +58,20 @@ fn runs(manager: Manager) -> bool {
         let is_named = fs::read_to_string(process.join("comm")).is_ok_and(|text| text.trim_end() == comm);
         is_named && is_in(&process.join("ns/net"))
     };
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.into_iter().any(|entry| is_it(&entry.path()))
+    let of_service = service(Path::new("/sys/fs/cgroup"), &name);
+    of_service.unwrap_or_else(|| below_proc().collect()).iter().any(|process| is_it(process))
+}
+
+/// The processes of the service `name`, if systemd runs it: then nobody need look at every process of the host.
+fn service(cgroups: &Path, name: &str) -> Option<Vec<PathBuf>> {
+    let procs = |hierarchy| cgroups.join(hierarchy).join(format!("system.slice/{name}.service/cgroup.procs"));
+    let text = SERVICES.iter().find_map(|hierarchy| fs::read_to_string(procs(hierarchy)).ok())?;
+    let processes: Vec<PathBuf> = text.lines().map(|pid| Path::new("/proc").join(pid)).collect();
+    Some(processes).filter(|processes| !processes.is_empty())
+}
+
+fn below_proc() -> impl Iterator<Item = PathBuf> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// True unless the calling thread is known to be in another namespace than that of the file `first`.
@@ -164,6 +179,19 @@ mod tests {
             let text = NETWORKD.replace("configured", state);
             assert_eq!(run.says(Some(&text), None), Some(Manager::Networkd), "{state}");
         }
+    }
+
+    #[test]
+    fn the_processes_of_a_service() {
+        let run = Run::new("service");
+        let own = run.0.join("unified/system.slice/systemd-networkd.service");
+        assert_eq!(service(&run.0, "systemd-networkd"), None);
+        fs::create_dir_all(&own).expect("a directory");
+        for (text, expected) in [("", None), ("7\n12\n", Some(["/proc/7", "/proc/12"].map(PathBuf::from).to_vec()))] {
+            fs::write(own.join("cgroup.procs"), text).expect("a file");
+            assert_eq!(service(&run.0, "systemd-networkd"), expected);
+        }
+        assert_eq!(service(&run.0, "NetworkManager"), None);
     }
 
     #[test]
