@@ -64,6 +64,32 @@ fn the_hook_for_programs() {
 }
 
 #[test]
+fn a_hook_that_is_told_is_for_some_containers() {
+    let file = answer(
+        "$NETFERRY oci install-hook --print --device eth1=net0 --device eth2 --annotation org.example/lent --annotation a=b.c",
+    );
+    assert_eq!(file["hook"]["args"], json!(["netferry", "oci", "hook", "--device=eth1=net0", "--device=eth2"]));
+    assert_eq!(file["when"], json!({ "annotations": { r"^org\.example/lent$": "", "^a$": r"^b\.c$" } }));
+    let file = answer("$NETFERRY oci install-hook --print --device eth1");
+    assert_eq!(file["when"], json!({ "annotations": { r"^dev\.netferry\.": "" } }));
+    let script = "
+        $NETFERRY oci install-hook --dir h --device eth1 --file 01-lent.json | head -1; ls h
+        install() { $NETFERRY oci install-hook --dir h \"$@\"; echo $?; }
+        install --device eth1 --when always; install --device eth1=a/b; install --device =a; install --annotation =b
+        install --file ../x.json; install --file x; install --annotation a --when annotated; ls h";
+    let ended = expect(script, "wrote h/01-lent.json\n01-lent.json\n1\n1\n2\n2\n2\n2\n2\n01-lent.json");
+    for words in [
+        "netferry: --when always: every container would ask for the devices; choose some by --annotation",
+        "netferry: --device: no device is named \"a/b\"",
+        "invalid value '=a' for '--device <DEVICE>': it names no device",
+        "invalid value '=b' for '--annotation <KEY[=VALUE]>': it has no key",
+        "invalid value '../x.json' for '--file <NAME>': it must be a name that ends in .json",
+    ] {
+        assert!(ended.stderr.contains(words), "{words} is not in {}", ended.stderr);
+    }
+}
+
+#[test]
 fn every_device_by_its_name_and_all_of_them() {
     let generated = answer("$NETFERRY cdi generate --device enp3s0 --device eth2 --as net%d");
     assert_eq!((&generated["cdiVersion"], &generated["kind"]), (&json!("0.5.0"), &json!("netferry.dev/net")));

@@ -33,6 +33,18 @@ impl When {
     }
 }
 
+/// A POSIX extended regular expression that matches `text` and nothing else.
+pub fn exactly(text: &str) -> String {
+    let mut expression = "^".to_owned();
+    for letter in text.chars() {
+        if r".[]()*+?{}|^$\".contains(letter) {
+            expression.push('\\');
+        }
+        expression.push(letter);
+    }
+    expression + "$"
+}
+
 #[derive(Serialize)]
 struct File<'a> {
     version: &'static str,
@@ -97,6 +109,12 @@ mod tests {
 }
 "#
         );
+    }
+
+    #[test]
+    fn an_expression_for_one_text() {
+        assert_eq!(exactly("org.example/lent"), r"^org\.example/lent$");
+        assert_eq!(exactly(r"a\[b]{1}|é"), r"^a\\\[b\]\{1\}\|é$");
     }
 
     #[test]

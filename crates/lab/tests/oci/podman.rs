@@ -154,13 +154,13 @@ fn a_device_by_a_hook_that_is_told(runtime: &Runtime) {
     for is_wrapped in [false, true] {
         let (node, before) = stage::stage();
         let podman = in_front(&node, runtime, is_wrapped);
-        let print = format!("{} --json oci install-hook --print --when annotated", stage::netferry());
-        let mut printed: Value = serde_json::from_str(&at_home(&node, &print)).unwrap();
-        printed["file"]["hook"]["args"].as_array_mut().unwrap().push("--device=d0=eth9".into());
-        podman.hook("00-netferry", &printed["file"]).unwrap();
-        has_it(&node, &podman, &["--annotation", "dev.netferry.restore=all"]);
+        let dir = podman.hooks_dir().display().to_string();
+        let options = "--device d0=eth9 --annotation org.example/lent=d0 --file 01-d0.json";
+        at_home(&node, &format!("{} oci install-hook --dir {dir} {options}", stage::netferry()));
+        let asks = ["--annotation", "org.example/lent=d0", "--annotation", "dev.netferry.restore=all"];
+        has_it(&node, &podman, &asks);
         judge(&node, &before);
-        podman.run("c2", &[]).unwrap().success().unwrap();
+        podman.run("c2", &["--annotation", "org.example/lent=d01"]).unwrap().success().unwrap();
         at_home(&node, "ip link show d0");
         podman.call(&["rm", "--force", "--time", "0", "c2"]).unwrap().success().unwrap();
         judge(&node, &before);

@@ -29,7 +29,7 @@ pub struct Hook {
 }
 
 /// Reads `HOST[=NAME]`.
-fn device(text: &str) -> Result<NetDevice, String> {
+pub(super) fn device(text: &str) -> Result<NetDevice, String> {
     let (host, name) = match text.split_once('=') {
         Some((host, name)) => (host, Some(name.to_owned())),
         None => (text, None),
