@@ -105,9 +105,10 @@ impl Node {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        // A process left in the namespaces would keep them; those of this mount namespace were started through us.
+        // A process left in the namespaces would keep them; those of this mount namespace were started through us. A holder that
+        // has ended does not tell which that is.
         let node = std::fs::read_link(format!("/proc/{}/ns/mnt", self.process.id()));
+        drop(self.process.stdin.take());
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let same =
                 node.as_ref().is_ok_and(|n| std::fs::read_link(entry.path().join("ns/mnt")).is_ok_and(|m| m == *n));
