@@ -7,7 +7,7 @@
 pub(crate) mod lost;
 mod routes;
 pub(crate) mod rules;
-mod sysctls;
+pub(crate) mod sysctls;
 
 use std::cmp::Reverse;
 

@@ -5,11 +5,13 @@
 //! that address made the device's is not, and a route that drops packets stays where such a rule leads to it.
 
 use std::mem::take;
+use std::net::IpAddr;
 
 use kernel::netlink::address::{Address, Lifetime};
 use kernel::netlink::rule::Rule;
 
 use crate::Device;
+use crate::capture::sysctls::{MODE, NONE};
 use crate::capture::{lost, rules};
 use crate::policy::{Addresses, Policy};
 use crate::route::Route;
@@ -18,6 +20,22 @@ impl Device {
     /// What `policy` takes of it: the whole device, and its addresses, routes, rules and neighbours as far as they are
     /// meant. What that leaves behind is among `lost`.
     pub fn select(mut self, policy: &Policy) -> Self {
+        let had_link_local = self.has_link_local();
+        self = self.of_layer3(policy);
+        if had_link_local && !self.has_link_local() {
+            // Somebody has given it in the kernel's stead, and it stays: whoever has the device then needs one all the same.
+            self.sysctls.retain(|sysctl| (&*sysctl.key, &*sysctl.value) != (MODE, NONE));
+        }
+        self
+    }
+
+    fn has_link_local(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| matches!(address.local.addr(), IpAddr::V6(ip) if ip.is_unicast_link_local()))
+    }
+
+    fn of_layer3(mut self, policy: &Policy) -> Self {
         if policy.addresses == Addresses::None {
             self.lost.retain(|words| !lost::is_of_layer3(words));
             let (addresses, routes, rules, neighbours) = Default::default();

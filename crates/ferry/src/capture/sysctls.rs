@@ -22,9 +22,9 @@ const REFUSED: [i32; 2] = [1, 13];
 /// First, because setting it sets [`MODE`] too.
 const SECRET: &str = "stable_secret";
 /// How the interface identifier of a link-local address is made.
-pub(super) const MODE: &str = "addr_gen_mode";
+pub(crate) const MODE: &str = "addr_gen_mode";
 /// `IN6_ADDR_GEN_MODE_NONE`: the kernel makes no such address.
-pub(super) const NONE: &str = "1";
+pub(crate) const NONE: &str = "1";
 
 /// Reads the sysctls of `link` in the calling thread's namespace, of which `conf` says what the kernel has said already.
 ///

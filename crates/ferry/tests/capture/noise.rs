@@ -92,6 +92,12 @@ fn a_link_local_address_is_the_kernels_if_the_kernel_makes_them() {
         });
         let local: Vec<String> = device.addresses.iter().map(|address| address.local.to_string()).collect();
         assert_eq!(local.join(" "), expected, "{mode}");
+        // It stays behind without --link-scope, and where the device goes the kernel makes another.
+        let makes_none = |device: &ferry::Device| {
+            device.sysctls.iter().any(|sysctl| (&*sysctl.key, &*sysctl.value) == ("addr_gen_mode", "1"))
+        };
+        let selected = device.clone().select(&Policy::default());
+        assert_eq!((makes_none(&device), makes_none(&selected)), (mode == "none", false));
     }
 }
 
