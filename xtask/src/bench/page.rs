@@ -83,7 +83,7 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
 - `host-device` lends an up veth with three addresses of each family, six routes of two tables and a rule, each time a new
   one. netferry carries and brings home all of it (`useInterfaceNetwork`), the peers nothing: they ignore the option. `go-sid`
   is the peer of Debian's suite sid. The floor moves and renames the bare device by one message, which in the container also
-  sets it up.
+  sets it up. What waits for a grace period ends with a tick: calls begin at phases of a tick that are spread evenly.
 - `oci` runs a container whose program is `true`, with one up veth that has an address of each family: `crun` is that of
   Debian's suite sid, alone, which moves the device and has it end with the container; netferry stands in front of the same
   crun, gives the container a hook instead, and has brought the device home, up and with its addresses, when the call
