@@ -164,6 +164,11 @@ impl Journal {
         }
     }
 
+    /// True if there is an entry of `owner`, as far as its name says.
+    pub fn knows(&self, owner: &str) -> bool {
+        self.path(owner).exists()
+    }
+
     /// The owners' files, in the order of their names.
     ///
     /// # Errors

@@ -35,8 +35,8 @@ pub fn join(journal: &Journal, netns: &Netns, path: &Path, device: &str, who: &s
     }
 }
 
-/// Lets go of everything that those of an entry for whom `is_who` holds count on; what nobody counts on is brought home, then or if
-/// somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
+/// Lets go of everything that those of an entry for whom `is_who` holds count on; what nobody counts on is brought home,
+/// then or if somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
 ///
 /// # Errors
 /// The journal cannot be listed or written, or a file of it not be looked at: it may be one of theirs; the first of those of

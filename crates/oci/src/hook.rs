@@ -53,20 +53,19 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     if spec.devices.is_empty() {
         return Ok(Vec::new());
     }
-    let path = PathBuf::from(format!("/proc/{}/ns/net", state.pid.ok_or(Failure::NoProcess)?));
-    let netns = open(&path)?;
+    let of_process = PathBuf::from(format!("/proc/{}/ns/net", state.pid.ok_or(Failure::NoProcess)?));
+    let netns = open(&of_process)?;
+    let path = lasting(&netns, spec).unwrap_or(of_process);
     let is_host_netns = Some(netns.is_same(&Netns::current()?)?);
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let owner = owner(state, &spec.devices);
-    let mut here = Socket::open(Family::Route)?;
-    // One that is here is lent to nobody: the journal need not be read.
-    let is_here = link::get(&mut here, &spec.devices[0].host)?.is_some();
-    if !is_here && is_done(journal, &owner, &netns, &path, &spec.devices)? {
+    // All else that is lent need not be read to know that this is not.
+    if journal.knows(&owner) && is_done(journal, &owner, &netns, &path, &spec.devices)? {
         return Ok(Vec::new());
     }
     clear_up(journal, state, &netns)?;
-    let asked = look(journal, &mut here, Some(&netns), spec)?;
+    let asked = look(journal, &mut Socket::open(Family::Route)?, Some(&netns), spec)?;
     let call = Call { journal, netns: &netns, path: &path, bundle: &state.bundle, owner: &owner, wishes: &wishes };
     call.take(&asked)
 }
@@ -150,6 +149,14 @@ fn is_of(state: &State, entry: &Entry, holder: &str) -> bool {
     let rest = holder.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix(&*state.id));
     let is_anothers = || entry.owner == holder && entry.bundle.as_ref().is_some_and(|bundle| *bundle != state.bundle);
     rest.is_some_and(|rest| rest.starts_with('/')) && !is_anothers()
+}
+
+/// The path of a namespace that was there before the container, a pod's, which is the same for all its members and whenever one
+/// is started again.
+fn lasting(netns: &Netns, spec: &Spec) -> Option<PathBuf> {
+    let Namespace::Path(path) = &spec.network else { return None };
+    let is_it = Netns::open(path).is_ok_and(|there| there.is_same(netns).unwrap_or(false));
+    is_it.then(|| path.clone())
 }
 
 fn open(path: &Path) -> Result<Netns, Failure> {

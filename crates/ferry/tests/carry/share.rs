@@ -45,6 +45,26 @@ fn it_comes_home_when_the_last_has_let_go() {
     }
 }
 
+/// The path by which it was carried may go with whoever had it carried.
+#[test]
+fn it_is_lent_as_long_as_anybody_has_its_namespace() {
+    Ferry::run(WHOLE, |ferry| {
+        let (before, first) = (snapshot(), ferry.dir.join("first"));
+        sh(&format!("touch {0}; mount --bind {1} {0}", first.display(), ferry.dir.join("away").display()));
+        ferry.carry_to(&first, &[("d0", "net1")], true).unwrap();
+        // As often as anybody likes.
+        assert!([(); 3].iter().all(|()| join(ferry, &ferry.away, "d0", "other")));
+        let marks = sh(&format!("grep -c '\"at\"' {}", ferry.journal.files().unwrap()[0].display()));
+        sh(&format!("umount {0}; rm {0}", first.display()));
+        assert_eq!((marks.trim(), leave(ferry, "test").unwrap().len()), ("1", 0));
+        assert!(recover::recover(&ferry.journal, false).unwrap().is_empty());
+        ferry.away("ip link show net1");
+        assert!(leave(ferry, "other").unwrap()[0].is_home);
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
+}
+
 /// Whoever lets go may be killed between the mark and the way home: the next one goes on, and so does `recover`.
 #[test]
 fn what_nobody_counts_on_comes_home_all_the_same() {

@@ -12,7 +12,6 @@ use oci::spec::NetDevice;
 use serde_json::{Value, json};
 
 use super::hook::device;
-
 use crate::options::Options;
 use crate::output::{self, Output};
 use crate::replace::replace;
@@ -77,6 +76,7 @@ impl InstallHook {
         };
         Ok(Output { text, json: Some(json), ..Output::default() })
     }
+
     /// Which containers: a device for all of them would be one for the first, and an error for the others.
     fn when(&self) -> Result<hooks_d::When, Error> {
         if !self.annotations.is_empty() {
