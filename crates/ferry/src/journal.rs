@@ -9,16 +9,15 @@
 //! Beside a file `NAME.json` there may be `pins/NAME`, which keeps the namespace of the devices alive.
 
 mod entry;
+mod file_name;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha512};
 
 use crate::pin::Pins;
 use crate::{Error, Result};
@@ -31,11 +30,6 @@ pub(crate) use entry::{boot, now};
 pub const DEFAULT: &str = "/run/netferry/lent";
 /// Longer than thousands of devices.
 const LONGEST: u64 = 64 << 20;
-/// Of a file's name, less what is put behind it.
-const LONGEST_NAME: usize = 200;
-const BEHIND: &str = ".json";
-/// Letters of what tells long names apart.
-const HASH: usize = 32;
 
 /// How far things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,16 +176,14 @@ impl Journal {
     /// # Errors
     /// What the file system says.
     pub fn files_of(&self, beginning: &str) -> Result<Vec<PathBuf>> {
-        let mut name = escaped(beginning);
-        name.truncate(LONGEST_NAME - HASH - 1);
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| failed("list", &self.dir, &error))?,
         };
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>();
         let mut files = paths.map_err(|error| failed("list", &self.dir, &error))?;
-        let is_of = |file: &Path| file.file_name().is_some_and(|file| file.as_bytes().starts_with(name.as_bytes()));
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "json") && is_of(path));
+        let is_of = file_name::of_those(beginning);
+        files.retain(|path| path.file_name().is_some_and(&is_of));
         files.sort();
         Ok(files)
     }
@@ -243,7 +235,7 @@ impl Journal {
     }
 
     fn path(&self, owner: &str) -> PathBuf {
-        self.dir.join(file_name(owner))
+        self.dir.join(file_name::of(owner))
     }
 }
 
@@ -362,32 +354,6 @@ impl Drop for Held {
     }
 }
 
-/// A name for the file of `owner`: its own where that is one.
-fn file_name(owner: &str) -> String {
-    let mut name = escaped(owner);
-    if name.len() > LONGEST_NAME {
-        let hash = Sha512::digest(owner.as_bytes());
-        let hash: String = hash.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect();
-        name.truncate(LONGEST_NAME - HASH - 1);
-        name = format!("{name}~{hash}");
-    }
-    name + BEHIND
-}
-
-/// An owner as a name in a directory, with what a path means something by written as `%2F`.
-fn escaped(owner: &str) -> String {
-    let mut name = String::new();
-    for byte in owner.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
-            // Not in front, where it would hide the file or climb.
-            b'.' if !name.is_empty() => name.push('.'),
-            _ => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    name
-}
-
 fn open(path: &Path) -> Result<Option<File>> {
     let opened = OpenOptions::new().read(true).append(true).custom_flags(NOFOLLOW).open(path);
     match opened {
@@ -430,38 +396,4 @@ fn parse(line: &str, path: &Path) -> Result<Entry> {
 
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::Kernel(kernel::Error::io(format_args!("{what} journal {}", path.display()), error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tempfile() -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("netferry-journal-{}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a directory");
-        dir
-    }
-
-    #[test]
-    fn names_of_files_stay_in_the_directory() {
-        for (owner, expected) in [
-            ("cli/eth1", "cli%2Feth1.json"),
-            ("..", "%2E..json"),
-            ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd.json"),
-            ("a.b", "a.b.json"),
-            ("é\0\n", "%C3%A9%00%0A.json"),
-        ] {
-            assert_eq!(file_name(owner), expected);
-        }
-        let dir = tempfile();
-        let journal = Journal::at(&dir);
-        for owner in ["oci/c1/d0", "oci/c1.2/d0", "oci/c1/d0,d1", &format!("oci/c1/{}", "x".repeat(300)), "cli/d0"] {
-            fs::write(dir.join(file_name(owner)), "").expect("a file");
-        }
-        assert_eq!([journal.files_of("oci/c1/").expect("files").len(), journal.files().expect("files").len()], [3, 5]);
-        assert_eq!(journal.files_of(&format!("oci/c1/{}", "x".repeat(250))).expect("files").len(), 1);
-        fs::remove_dir_all(&dir).expect("removed");
-        let (long, other) = (file_name(&"x".repeat(500)), file_name(&"x".repeat(501)));
-        assert!(long.len() <= 205 && long != other, "{long}");
-    }
 }
