@@ -159,8 +159,12 @@ impl Journal {
     }
 
     /// True if there is an entry of `owner`, as far as its name says.
-    pub fn knows(&self, owner: &str) -> bool {
-        self.path(owner).exists()
+    ///
+    /// # Errors
+    /// What the file system says: it may be there.
+    pub fn knows(&self, owner: &str) -> Result<bool> {
+        let path = self.path(owner);
+        path.try_exists().map_err(|error| failed("look at", &path, &error))
     }
 
     /// The owners' files, in the order of their names.

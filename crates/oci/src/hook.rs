@@ -61,7 +61,7 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
     let owner = owner(state, &spec.devices);
     // All else that is lent need not be read to know that this is not.
-    if journal.knows(&owner) && is_done(journal, &owner, &netns, &path, &spec.devices)? {
+    if journal.knows(&owner)? && is_done(journal, &owner, &netns, &path, &spec.devices)? {
         return Ok(Vec::new());
     }
     clear_up(journal, state, &netns)?;

@@ -19,8 +19,6 @@ const TOLD: [&str; 4] =
 
 const BY_CDI: [&str; 2] = ["--device", "netferry.dev/net=d0"];
 
-const MISSING: &str = "linux.netDevices.d0: there is no such device on this host";
-
 /// containerd in front of the runtime, or of our wrapper.
 fn in_front(node: &Node, runtime: &Runtime, is_wrapped: bool) -> Containerd {
     let runtime = if is_wrapped { stage::wrapped(node, runtime) } else { runtime.clone() };
@@ -66,7 +64,6 @@ fn a_device_by_cdi(runtime: &Runtime) {
     }
 }
 
-/// runc's error has what the hook says, and containerd's has runc's; crun says only which hook it was.
 fn a_device_that_is_missing(runtime: &Runtime) {
     let (node, _) = stage::stage();
     stage::generate(&node, "hook");
@@ -75,15 +72,7 @@ fn a_device_that_is_missing(runtime: &Runtime) {
     let containerd = in_front(&node, runtime, false);
     let refused = containerd.run("c1", &[&BY_CDI[..], &TOLD].concat()).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{}", refused.describe());
-    let shown = match runtime.name.as_str() {
-        "crun-old" => "unknown version specified",
-        "crun-new" => "error executing hook",
-        _ => MISSING,
-    };
-    assert!(refused.stderr.contains(shown), "{}", refused.describe());
-    if runtime.name == "crun-new" {
-        assert!(at_home(&node, "cat /run/runc/said").contains(MISSING));
-    }
+    stage::says_that_it_is_missing(&node, runtime, &refused);
     judge(&node, &before);
 }
 
@@ -109,7 +98,7 @@ fn a_client_that_knows_devices(runtime: &Runtime) {
     at_home(&node, "ip link set d0 down name d1 up");
     let before = node.snapshot().unwrap();
     let refused = containerd.call(&["tasks", "start", "--detach", "c1"]).unwrap();
-    assert!(refused.stderr.contains(MISSING) && !refused.status.success(), "{}", refused.describe());
+    assert!(refused.stderr.contains(stage::MISSING) && !refused.status.success(), "{}", refused.describe());
     judge(&node, &before);
 }
 

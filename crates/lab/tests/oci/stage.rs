@@ -2,7 +2,7 @@
 //! container has of it, and that it is home again.
 
 use super::{at_home, node};
-use lab::{Node, Runtime, Snapshot, settle};
+use lab::{Node, Output, Runtime, Snapshot, settle};
 
 /// Three addresses of each family that go along, and some that do not; a route, a rule and a neighbour.
 const DEVICE: &str = "
@@ -30,6 +30,9 @@ inet6 fd01::5/64 scope global nodad
 pub const LOOK: &str = r#"
     ip -j link show eth9 | sed 's/.*"ifname":"\([^"]*\)".*"mtu":\([0-9]*\).*"txqlen":\([0-9]*\).*"address":"\([^"]*\)".*/\1 \4 \2 \3/'
     ip address show dev eth9 | grep inet | sed 's/^ *//; s/ *$//' | grep -v fe80"#;
+
+/// What the hook says of a device that is not there.
+pub const MISSING: &str = "linux.netDevices.d0: there is no such device on this host";
 
 pub fn netferry() -> String {
     std::env::var("NETFERRY_BIN").expect("NETFERRY_BIN: run `cargo xtask test`")
@@ -63,6 +66,20 @@ pub fn has_it(node: &Node, pid: u32) {
     let inside = format!("nsenter --net=/proc/{pid}/ns/net sh -c '{}'", LOOK.replace('\'', "'\\''"));
     assert_eq!(at_home(node, &inside), THERE);
     assert_eq!(at_home(node, "ip link show d0 2>&1 || true"), "Device \"d0\" does not exist.\n");
+}
+
+/// runc's error has what the hook says, and an engine's has runc's; crun says only which hook it was, and the rest where it is
+/// told to. crun 1.8 refuses what the engines write.
+pub fn says_that_it_is_missing(node: &Node, runtime: &Runtime, refused: &Output) {
+    let shown = match runtime.name.as_str() {
+        "crun-old" => "unknown version specified",
+        "crun-new" => "error executing hook",
+        _ => MISSING,
+    };
+    assert!(refused.stderr.contains(shown), "{}", refused.describe());
+    if runtime.name == "crun-new" {
+        assert!(at_home(node, "cat /run/runc/said").contains(MISSING));
+    }
 }
 
 /// Waits until nothing is lent any more, for five seconds at most.
