@@ -17,16 +17,18 @@ const SETUP: &str = "
     for n in 0 1; do ip link add d$n type veth peer name p$n; ip link set p$n up; ip link set d$n up; done
     ip address add 10.1.0.5/24 dev d0; ip address add fd01::5/64 nodad dev d0
 ";
-/// A process whose namespace the containers have.
-const HOLDER: &str = "
-    nsenter --net=$1 sh -c 'echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode; exec sleep 1000' > /dev/null & holder=$!
-    for turn in $(seq 500); do [ $(cat /proc/$holder/comm) = sleep ] && break; sleep 0.01; done; echo $holder
+/// Processes whose namespace the containers have: the first one's, and the second one's.
+const HOLDERS: &str = "
+    for container in 1 2; do
+        nsenter --net=$1 sh -c 'echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode; exec sleep 1000' > /dev/null & holder=$!
+        for turn in $(seq 500); do [ $(cat /proc/$holder/comm) = sleep ] && break; sleep 0.01; done; echo $holder
+    done
 ";
 
 /// `hook STATUS CONTAINER [OPTION…]`, as a runtime calls it, and what a cure asks about.
 const CALLS: &str = r#"
 hook() {
-    [ $1 = stopped ] && pid=0 || pid=$HOLDER
+    pid=$HOLDER; [ $2 = c1 ] || pid=$OTHER; [ $1 != stopped ] || pid=0
     state=$(printf '{"ociVersion":"1.0.2","id":"%s","status":"%s","pid":%s,"bundle":"/run/bundle"}' $2 $1 $pid)
     shift 2; echo "$state" | $NETFERRY oci hook "$@"
 }
@@ -45,15 +47,17 @@ fn row(name: &str, before: &'static str, call: &'static [&'static str], cure: &'
     let [status, id, options @ ..] = call else { panic!("a call of a container's hook") };
     let steps = move |node: &Node, container: &Container| {
         let netns = container.path().to_owned();
-        let holder = node.run(["sh", "-ec", HOLDER, "sh", &netns])?.stdout.trim().to_owned();
+        let holders = node.run(["sh", "-ec", HOLDERS, "sh", &netns])?.stdout;
+        let (holder, other) = holders.trim().split_once('\n').ok_or_else(|| Error::new("two processes"))?;
         let netferry = env!("CARGO_BIN_EXE_netferry").to_owned();
-        let env = [("NETFERRY", netferry.clone()), ("NETNS", netns), ("HOLDER", holder.clone())];
-        let env = env.map(|(key, value)| (key.to_owned(), value)).to_vec();
+        let env = [("NETFERRY", &*netferry), ("NETNS", &netns), ("HOLDER", holder), ("OTHER", other)];
+        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let shell = |script: &str| {
             let shell = Invocation::command(&["sh", "-ec", &format!("{CALLS}{script}")]);
             Invocation { env: env.clone(), ..shell }
         };
-        let pid = if *status == "stopped" { "0" } else { &holder };
+        let of_container = if *id == "c1" { holder } else { other };
+        let pid = if *status == "stopped" { "0" } else { of_container };
         let state =
             format!(r#"{{"ociVersion":"1.0.2","id":"{id}","status":"{status}","pid":{pid},"bundle":"/run/bundle"}}"#);
         let act = Invocation {
