@@ -41,7 +41,8 @@ pub(super) fn read(link: &Link, conf: &Conf) -> Result<Vec<Sysctl>> {
             "ipv6/conf" => &conf.ipv6,
             _ => &[],
         };
-        let mut keys = own.keys()?;
+        // Whoever first lists a directory of sysctls waits for the kernel to make each entry: the model is used by all.
+        let mut keys = model.keys()?;
         keys.sort_unstable_by(|one, other| (one != SECRET, one).cmp(&(other != SECRET, other)));
         for key in keys {
             let is_learnt = learns && section.starts_with("ipv6") && ADVERTISED.contains(&&*key);
