@@ -32,7 +32,7 @@ fn ask(what: u8, datagram: usize, socket: &mut Socket) {
         }
         10 => {
             let Ok(Some((_, conf))) = devconf::get(socket, "eth0") else { return };
-            assert!(conf.ipv4.iter().chain(&conf.ipv6).all(|(key, _)| !key.is_empty()));
+            assert!(conf.ipv4().chain(conf.ipv6()).all(|(key, _)| !key.is_empty()));
         }
         _ => drop(qdisc::list(socket, 2)),
     }

@@ -4,6 +4,7 @@
 //! What such a device was at home nobody has seen. It comes home under the name that it had there, with the addresses that
 //! the program took along, and with whatever the kernel keeps across a move.
 
+use kernel::netlink::devconf::Conf;
 use kernel::netns::Netns;
 use kernel::{Family, Socket};
 use plan::{Engine, Plan, Side, op};
@@ -33,6 +34,7 @@ pub fn adopt(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<()> {
             along: None,
             restore: wanted.restore,
             manager: None,
+            conf: Conf::default(),
             // A long alternative name is none to be called by; it comes home with the device.
             device: match name::check(wanted.device) {
                 Ok(()) => at_home(there, wanted.device),

@@ -15,9 +15,10 @@ use kernel::mac::Mac;
 use kernel::netlink::link::{self, Link, flags};
 use kernel::netlink::neighbour::{self, Neighbour, state};
 use kernel::netlink::{address, address::Address};
-use kernel::netlink::{devconf, nexthop};
+use kernel::netlink::{devconf, devconf::Conf, nexthop};
 use kernel::{Error, Result, Socket};
 
+use crate::capture::sysctls::Which;
 use crate::device::{Device, Identity, Parent, Settings, VERSION};
 use crate::policy::{self, Addresses, Policy};
 
@@ -31,29 +32,35 @@ const ENODEV: i32 = 19;
 /// `ENODEV`, naming it, if there is no such device; the kernel's words otherwise.
 pub fn capture(socket: &mut Socket, name: &str, policy: &Policy) -> Result<Device> {
     let links = link::list(socket, None)?;
-    capture_among(socket, &links, name, policy)
+    let (device, _) = capture_among(socket, &links, name, (policy, Which::All))?;
+    Ok(device)
 }
 
-/// The same, for several devices: `links` are all there are, since the kernel can be asked neither for the ports nor for
-/// the children of one.
-pub(crate) fn capture_among(socket: &mut Socket, links: &[Link], name: &str, policy: &Policy) -> Result<Device> {
+/// The same, for several devices, with what the kernel said of their settings: `links` are all there are, since the kernel can
+/// be asked neither for the ports nor for the children of one.
+pub(crate) fn capture_among(
+    socket: &mut Socket,
+    links: &[Link],
+    name: &str,
+    (policy, which): (&Policy, Which),
+) -> Result<(Device, Conf)> {
     let missing = || Error::new(format_args!("find device {name}"), ENODEV);
     let (link, conf) = devconf::get(socket, name)?.ok_or_else(missing)?;
     let mut device = bare(&link, links);
     let nexthops = nexthop::list(socket, link.index)?;
     device.lost = lost::find(socket, &link, links, &nexthops)?;
-    device.sysctls = sysctls::read(&link, &conf)?;
+    device.sysctls = sysctls::read(&link, &conf, which)?;
     if policy.addresses == Addresses::None {
-        return Ok(device);
+        return Ok((device, conf));
     }
     // A daemon that makes the link-local address tells the kernel to make none: then the one that looks like the kernel's is not.
-    let makes_none = conf.ipv6.iter().any(|(key, value)| (*key, &**value) == (sysctls::MODE, sysctls::NONE));
+    let makes_none = conf.ipv6().any(|(key, value)| (key, &*value) == (sysctls::MODE, sysctls::NONE));
     let mac = link.mac.filter(|_| !makes_none);
     let left_out = addresses(socket, &link, mac, &mut device)?;
     device.routes = routes::read(socket, &link, nexthops, (&device.addresses, &left_out), &mut device.lost)?;
     rules::read(socket, &mut device)?;
     device.neighbours = neighbours(socket, link.index)?;
-    Ok(device.select(policy))
+    Ok((device.select(policy), conf))
 }
 
 /// The device itself.

@@ -13,6 +13,7 @@ use kernel::sysctl;
 use plan::{Engine, Plan, Side, op};
 
 use crate::capture::capture_among;
+use crate::capture::sysctls::Which;
 use crate::error::{Error, Failed, Result};
 use crate::home::{bring_home, is_home};
 use crate::journal::{Entry, Held, Journal, Lent, Restore};
@@ -52,6 +53,8 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     /// What of layer 3 goes along; nothing if unset.
     pub policy: Option<Policy>,
+    /// Its sysctls go along with that. They come home in any case.
+    pub sysctls: bool,
     /// What of layer 3 comes back.
     pub restore: Restore,
 }
@@ -119,7 +122,8 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
     let mut wanted: Vec<&Wanted<'_>> = order.devices.iter().collect();
     wanted.sort_by_key(|wanted| name::is_template(wanted.name));
     for wanted in wanted {
-        let device = capture_among(home, &here, wanted.device, &Policy::WIDEST)?;
+        let which = if wanted.sysctls { Which::All } else { Which::Unsaid };
+        let (device, conf) = capture_among(home, &here, wanted.device, (&Policy::WIDEST, which))?;
         if entry.lent.iter().any(|other| other.device.identity.index == device.identity.index) {
             obstacles.push((device.identity.name, Obstacle::Twice));
             continue;
@@ -127,9 +131,10 @@ pub fn prepare(netns: Netns, order: &Order<'_>) -> Result<Prepared> {
         let mut lent = Lent {
             index: free_index(device.identity.index, &mut taken),
             name: wanted.name.to_owned(),
-            along: wanted.policy.map(|policy| with_reverse_path(device.clone().select(&policy))).transpose()?,
+            along: wanted.policy.map(|policy| along(&device, &policy, wanted.sysctls)).transpose()?,
             restore: wanted.restore,
             manager: manager(device.identity.index),
+            conf,
             device,
         };
         let passage = Passage {
@@ -156,6 +161,12 @@ pub(crate) fn place(engine: &mut Engine, side: Side) -> Result<Place> {
     let cookie = engine.socket(side)?.netns_cookie();
     let netns = engine.netns(side).ok_or_else(|| kernel::Error::new("identify a network namespace", ENODEV))?;
     Ok(Place::of(netns, cookie)?)
+}
+
+/// What of the device goes along.
+fn along(device: &Device, policy: &Policy, sysctls: bool) -> kernel::Result<Device> {
+    let along = device.clone().select(policy);
+    if sysctls { with_reverse_path(along) } else { Ok(Device { sysctls: Vec::new(), ..along }) }
 }
 
 /// The device with the reverse path filter that packets from it meet at home: the stricter of its own and everybody's

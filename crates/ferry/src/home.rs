@@ -11,17 +11,19 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kernel::netlink::address::{self, Address, flags};
-use kernel::netlink::altname;
 use kernel::netlink::link::{self, Change, Link};
 use kernel::netlink::transfer::{Transfer, take_down, transfer};
+use kernel::netlink::{altname, devconf};
 use kernel::netns::Netns;
 use plan::{Engine, Plan, Side, op};
 
+use crate::capture::sysctls;
 use crate::error::{Error, Result};
 use crate::find::{Room, Whereabouts, at_home, away, find};
 use crate::journal::{Held, Lent, boot, now};
 use crate::place::Place;
 use crate::plan::Others;
+use crate::sysctl::Sysctl;
 use crate::{Device, name};
 
 /// What a device is called at home while another has its name.
@@ -285,6 +287,21 @@ impl<'a> Coming<'a> {
         self.errors.extend(home.remove(&plan).iter().map(ToString::to_string));
     }
 
+    /// Adds to the device's sysctls what it comes with otherwise than it went.
+    fn find_unlike(&mut self, device: &mut Device, home: &mut Engine) {
+        let found = home.socket(Side::Host).and_then(|socket| devconf::get(socket, &device.identity.name));
+        match found {
+            Ok(Some((_, now))) => {
+                let mut unlike = sysctls::unlike(&self.lent.conf, &now);
+                let is_known = |one: &Sysctl| device.sysctls.iter().any(|own| own.is_of(&one.section, &one.key));
+                unlike.retain(|one| !is_known(one));
+                device.sysctls.extend(unlike);
+            }
+            Ok(None) => {}
+            Err(error) => self.errors.push(error.to_string()),
+        }
+    }
+
     /// Makes a plan so, as far as that can be done.
     fn put_back(&mut self, plan: &Plan, home: &mut Engine) {
         self.errors.extend(home.converge(plan).iter().map(ToString::to_string));
@@ -319,6 +336,7 @@ fn lay_out(coming: &mut [Coming<'_>], since: u64, home: &mut Engine) {
         there.push((one, device));
     }
     for (one, device) in &mut there {
+        one.find_unlike(device, home);
         one.put_back(&link_plan(device), home);
     }
     there.retain(|(one, _)| one.lent.restores());

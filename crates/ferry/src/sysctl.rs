@@ -25,6 +25,11 @@ impl Sysctl {
         SECTIONS.contains(&self.section.as_str()) && !self.key.is_empty() && self.key.bytes().all(is_key)
     }
 
+    /// True for the setting `key` of `section`, whatever its value.
+    pub(crate) fn is_of(&self, section: &str, key: &str) -> bool {
+        self.section == section && self.key == key
+    }
+
     /// The path below `/proc/sys` for the device named `name`.
     pub fn path(&self, name: &str) -> String {
         format!("net/{}/{name}/{}", self.section, self.key)

@@ -103,10 +103,11 @@ impl Order {
             Back::Always => Restore::Always,
             Back::Never => Restore::Never,
         };
-        let wanted: Vec<Wanted<'_>> = names
-            .iter()
-            .map(|own| Wanted { device: own, name: self.name.as_deref().unwrap_or(own), policy, restore })
-            .collect();
+        let wanted = |own| {
+            let name = self.name.as_deref().unwrap_or(own);
+            Wanted { device: own, name, policy, sysctls: self.keep_network, restore }
+        };
+        let wanted: Vec<Wanted<'_>> = names.iter().map(|own| wanted(own)).collect();
         let order = ferry::Order {
             owner: &owner,
             path: Some(Path::new(&path)),

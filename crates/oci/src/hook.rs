@@ -354,7 +354,8 @@ fn wanted<'a>(wishes: &Wishes, one: &'a Asked<'_>) -> Wanted<'a> {
         Restore::All => ferry::Restore::Auto,
     };
     let policy = Some(Policy { addresses, link_scope: false });
-    Wanted { device: &one.device.host, name: &one.name, policy, restore }
+    let Carry { sysctls, .. } = wishes.carry(&one.device.host);
+    Wanted { device: &one.device.host, name: &one.name, policy, sysctls, restore }
 }
 
 /// Leaves out of what goes along whatever the specification does not give and nobody has asked for.
@@ -364,7 +365,7 @@ fn narrow(wishes: &Wishes, wanted: &[Wanted<'_>], lent: &mut [Lent]) {
         let identity = &one.device.identity;
         let is_own = |name: &str| identity.name == name || identity.altnames.iter().any(|altname| altname == name);
         let key = wanted.iter().map(|wanted| wanted.device).find(|device| is_own(device)).unwrap_or(&identity.name);
-        let Carry { routes, rules, neighbours, sysctls } = wishes.carry(key);
+        let Carry { routes, rules, neighbours, .. } = wishes.carry(key);
         let Some(along) = &mut one.along else { continue };
         if wishes.addresses == Addresses::Permanent {
             along.addresses.retain(is_permanent);
@@ -374,7 +375,6 @@ fn narrow(wishes: &Wishes, wanted: &[Wanted<'_>], lent: &mut [Lent]) {
         along.routes.retain(|route| routes || route.is_to_subnet());
         along.rules.retain(|_| rules);
         along.neighbours.retain(|_| neighbours);
-        along.sysctls.retain(|_| sysctls);
         // What a route prefers must be there.
         let has = |source| along.addresses.iter().any(|address| address.local.addr() == source);
         along.routes.iter_mut().for_each(|route| route.src = route.src.filter(|source| has(*source)));

@@ -17,6 +17,13 @@ const SECTIONS: [&str; 4] = ["ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh
 const COARSE: [&str; 3] = ["base_reachable_time", "retrans_time", "unres_qlen"];
 /// What a router advertises.
 const ADVERTISED: [&str; 4] = ["hop_limit", "mtu", "retrans_time_ms", "base_reachable_time_ms"];
+/// What the kernel has observed.
+const OBSERVED: &str = "mc_forwarding";
+/// Follows the link's own.
+const MTU: &str = "mtu";
+/// What `all` sets for every device that is there (`addrconf.c`, `devinet.c`).
+const FOLLOWING: [&str; 5] =
+    ["addr_gen_mode", "disable_ipv6", "force_forwarding", "forwarding", "ignore_routes_with_linkdown"];
 /// `EPERM` and `EACCES` of `errno(3)`.
 const REFUSED: [i32; 2] = [1, 13];
 /// First, because setting it sets [`MODE`] too.
@@ -26,43 +33,81 @@ pub(crate) const MODE: &str = "addr_gen_mode";
 /// `IN6_ADDR_GEN_MODE_NONE`: the kernel makes no such address.
 pub(crate) const NONE: &str = "1";
 
+/// Which sysctls are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All of them.
+    All,
+    /// Those that the kernel has not said already, in numbers that can be [compared](unlike) once the device is back; and those
+    /// that the namespace sets for all its devices, which follow it while they are away.
+    Unsaid,
+}
+
 /// Reads the sysctls of `link` in the calling thread's namespace, of which `conf` says what the kernel has said already.
 ///
 /// # Errors
 /// The directory of a device that is there, or one of its settings, may not be read.
-pub(super) fn read(link: &Link, conf: &Conf) -> Result<Vec<Sysctl>> {
+pub(super) fn read(link: &Link, conf: &Conf, which: Which) -> Result<Vec<Sysctl>> {
     let mut read: Vec<Sysctl> = Vec::new();
-    let learns = accepts_advertisements(&link.name, &conf.ipv6)?;
+    let learns = accepts_advertisements(conf);
     for section in SECTIONS {
         let Some(own) = there(Directory::open(format!("net/{section}/{}", link.name)))? else { continue };
         let model = model(section)?;
-        let said: &[Setting] = match section {
-            "ipv4/conf" => &conf.ipv4,
-            "ipv6/conf" => &conf.ipv6,
-            _ => &[],
+        let said: Vec<Setting> = match section {
+            "ipv4/conf" => conf.ipv4().collect(),
+            "ipv6/conf" => conf.ipv6().collect(),
+            _ => Vec::new(),
         };
         // Whoever first lists a directory of sysctls waits for the kernel to make each entry: the model is used by all.
         let mut keys = model.keys()?;
         keys.sort_unstable_by(|one, other| (one != SECRET, one).cmp(&(other != SECRET, other)));
         for key in keys {
             let is_learnt = learns && section.starts_with("ipv6") && ADVERTISED.contains(&&*key);
-            if is_learnt || key == "mc_forwarding" || section.ends_with("neigh") && COARSE.contains(&&*key) {
+            if is_learnt || key == OBSERVED || section.ends_with("neigh") && COARSE.contains(&&*key) {
                 continue;
             }
-            let Some(value) = value(&own, said, &key)? else { continue };
+            let said = said.iter().find(|(own, _)| *own == key).map(|(_, value)| value.clone());
+            if which == Which::Unsaid && said.is_some() && key != MTU && !FOLLOWING.contains(&&*key) {
+                continue;
+            }
+            let Some(value) = said.map_or_else(|| value(&own, &key), |said| Ok(Some(said)))? else { continue };
             let usual = match &*key {
-                "mtu" => Some(link.mtu.to_string()),
-                _ => self::value(&model, &[], &key)?,
+                MTU => Some(link.mtu.to_string()),
+                _ => self::value(&model, &key)?,
             };
-            let is_derived = value == "-1" && matches!(&*key, "accept_dad" | "use_tempaddr");
             // The usual value is not what is there once the secret is set again.
             let is_side_effect = key == MODE && read.iter().any(|sysctl| sysctl.key == SECRET);
-            if is_side_effect || usual.as_ref() != Some(&value) && !is_derived {
+            if is_side_effect || usual.as_ref() != Some(&value) && !is_derived(&key, &value) {
                 read.push(Sysctl { section: section.to_owned(), key, value });
             }
         }
     }
     Ok(read)
+}
+
+/// What the kernel said of a device `before` and says otherwise by now, of what does not follow the namespace: another default
+/// is no reason for a device to come home with another setting.
+pub(crate) fn unlike(before: &Conf, now: &Conf) -> Vec<Sysctl> {
+    let learns = accepts_advertisements(before);
+    let mut unlike = Vec::new();
+    let mut compare =
+        |section: &str, before: &mut dyn Iterator<Item = Setting>, now: &mut dyn Iterator<Item = Setting>| {
+            for ((key, value), (_, now)) in before.zip(now) {
+                let is_learnt = learns && section == "ipv6/conf" && ADVERTISED.contains(&key);
+                let is_others = is_learnt || key == OBSERVED || key == MTU || FOLLOWING.contains(&key);
+                if value != now && !is_others && !is_derived(key, &value) {
+                    unlike.push(Sysctl { section: section.to_owned(), key: key.to_owned(), value });
+                }
+            }
+        };
+    compare("ipv4/conf", &mut before.ipv4(), &mut now.ipv4());
+    compare("ipv6/conf", &mut before.ipv6(), &mut now.ipv6());
+    unlike
+}
+
+/// True for a value by which the kernel says that the device cannot do what is asked.
+fn is_derived(key: &str, value: &str) -> bool {
+    value == "-1" && matches!(key, "accept_dad" | "use_tempaddr")
 }
 
 /// The directory whose values a new device has. Only the first namespace shows the defaults of neighbours; elsewhere `lo`
@@ -74,12 +119,8 @@ fn model(section: &str) -> Result<Directory> {
     }
 }
 
-/// The value of a setting, from its file unless it has been said; `None` for what cannot be read: a secret that is not set,
-/// a device without the protocol.
-fn value(directory: &Directory, said: &[Setting], key: &str) -> Result<Option<String>> {
-    if let Some((_, value)) = said.iter().find(|(own, _)| *own == key) {
-        return Ok(Some(value.clone()));
-    }
+/// The value of a setting; `None` for what cannot be read: a secret that is not set, a device without the protocol.
+fn value(directory: &Directory, key: &str) -> Result<Option<String>> {
     match directory.get(key) {
         Err(error) if REFUSED.contains(&error.errno) => Err(error),
         read => Ok(read.ok()),
@@ -95,12 +136,11 @@ fn there(opened: Result<Directory>) -> Result<Option<Directory>> {
 }
 
 /// True if what a router advertises is believed, as the kernel decides it (`ipv6_accept_ra`).
-fn accepts_advertisements(name: &str, said: &[Setting]) -> Result<bool> {
-    let Some(own) = there(Directory::open(format!("net/ipv6/conf/{name}")))? else { return Ok(false) };
-    let value = |key: &str| value(&own, said, key);
-    Ok(match value("accept_ra")?.as_deref() {
+fn accepts_advertisements(conf: &Conf) -> bool {
+    let value = |wanted: &str| conf.ipv6().find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    match value("accept_ra").as_deref() {
         Some("0") | None => false,
-        Some("1") => value("forwarding")?.as_deref() == Some("0"),
+        Some("1") => value("forwarding").as_deref() == Some("0"),
         Some(_) => true,
-    })
+    }
 }

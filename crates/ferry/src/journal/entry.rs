@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kernel::netlink::devconf::Conf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::device::Unreadable;
 use crate::located::Located;
 use crate::manager::Manager;
 use crate::place::Place;
-use crate::{Device, Error, Result, name};
+use crate::{Device, Error, Result, is_default, name};
 
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -64,6 +65,9 @@ pub struct Lent {
     /// Who managed it at home.
     #[serde(default)]
     pub manager: Option<Manager>,
+    /// What the kernel had set for it at home, besides its sysctls that differ from the defaults.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub conf: Conf,
 }
 
 /// Whether addresses, routes, rules and neighbours come back with a device.

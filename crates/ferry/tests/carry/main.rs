@@ -6,6 +6,7 @@
 
 mod journal;
 mod partial;
+mod settings;
 mod several;
 mod share;
 mod traffic;
@@ -134,6 +135,7 @@ fn wanted<'a>(devices: &'a [(&str, &str)]) -> Vec<Wanted<'a>> {
         device,
         name,
         policy: Some(Policy::default()),
+        sysctls: true,
         restore: Restore::Auto,
     };
     devices.iter().map(wanted).collect()

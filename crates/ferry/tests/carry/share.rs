@@ -91,7 +91,8 @@ fn what_nobody_counts_on_comes_home_all_the_same() {
 fn addresses_alone_come_back() {
     Ferry::run(WHOLE, |ferry| {
         let path = ferry.path();
-        let devices = [Wanted { device: "d0", name: "net1", policy: None, restore: Restore::Addresses }];
+        let devices =
+            [Wanted { device: "d0", name: "net1", policy: None, sysctls: false, restore: Restore::Addresses }];
         let order =
             Order { owner: "test", path: Some(&path), bundle: None, devices: &devices, allow_uplink: true, pin: true };
         carry(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap().commit().unwrap();
@@ -126,7 +127,8 @@ fn what_another_program_has_carried_comes_home() {
                 "ip link set lent9 up; ip address add 10.1.0.5/24 dev lent9; ip address add fd01::5/64 dev lent9",
             );
             let path = ferry.path();
-            let devices = [Wanted { device: "d0", name: "lent9", policy: None, restore: Restore::Addresses }];
+            let devices =
+                [Wanted { device: "d0", name: "lent9", policy: None, sysctls: false, restore: Restore::Addresses }];
             let order = Order {
                 owner: "test",
                 path: Some(&path),
@@ -156,7 +158,8 @@ fn a_device_that_was_asked_for_by_a_long_name_comes_home() {
     Ferry::run(WHOLE, |ferry| {
         sh(&format!("ip link set d0 netns {}/away name lent9", ferry.dir.display()));
         let (path, long) = (ferry.path(), "a-much-longer-name-than-fits");
-        let devices = [Wanted { device: long, name: "lent9", policy: None, restore: Restore::Addresses }];
+        let devices =
+            [Wanted { device: long, name: "lent9", policy: None, sysctls: false, restore: Restore::Addresses }];
         let order =
             Order { owner: "test", path: Some(&path), bundle: None, devices: &devices, allow_uplink: false, pin: true };
         adopt(&ferry.journal, Netns::open(&path).unwrap(), &order).unwrap();

@@ -5,6 +5,7 @@
 //! of `net/ipv4/devinet.c` and `net/ipv6/addrconf.c`.
 
 use netlink_bindings::rt_link::{AfSpecAttrs, Ifinfomsg, Ifla6Attrs, IflaAttrs, IterableLinkAttrs, LinkAttrs};
+use serde::{Deserialize, Serialize};
 
 use super::Socket;
 use super::link::{self, Link};
@@ -128,15 +129,25 @@ pub type Setting = (&'static str, String);
 
 /// What each protocol has set for a link, as far as the message says it: some settings are in files alone. Where a kernel
 /// lacks a setting, its number is 0.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conf {
-    /// Of IPv4; nothing if the link has no IPv4.
-    pub ipv4: Vec<Setting>,
+    /// Of IPv4, in the kernel's order; nothing if the link has no IPv4.
+    pub ipv4: Vec<i32>,
     /// Of IPv6, likewise.
-    pub ipv6: Vec<Setting>,
+    pub ipv6: Vec<i32>,
 }
 
 impl Conf {
+    /// The settings of IPv4 that have a name here: a newer kernel has more of them.
+    pub fn ipv4(&self) -> impl Iterator<Item = Setting> {
+        named(&self.ipv4, IPV4.iter().map(|name| (*name, Signed)))
+    }
+
+    /// Those of IPv6, likewise.
+    pub fn ipv6(&self) -> impl Iterator<Item = Setting> {
+        named(&self.ipv6, IPV6.into_iter())
+    }
+
     fn read(attributes: IterableLinkAttrs<'_>) -> Self {
         let mut read = Self::default();
         let families = attributes.flatten().filter_map(|attribute| match attribute {
@@ -147,13 +158,13 @@ impl Conf {
             match family {
                 AfSpecAttrs::Inet(ipv4) => {
                     for IflaAttrs::Conf(numbers) in ipv4.flatten() {
-                        read.ipv4 = named(numbers, IPV4.iter().map(|name| (*name, Signed)));
+                        read.ipv4 = numbers_of(numbers);
                     }
                 }
                 AfSpecAttrs::Inet6(ipv6) => {
                     for attribute in ipv6.flatten() {
                         if let Ifla6Attrs::Conf(numbers) = attribute {
-                            read.ipv6 = named(numbers, IPV6.into_iter());
+                            read.ipv6 = numbers_of(numbers);
                         }
                     }
                 }
@@ -164,18 +175,19 @@ impl Conf {
     }
 }
 
-/// The numbers with their names. A newer kernel has more of them, whose names nobody knows here.
-fn named(numbers: &[u8], names: impl Iterator<Item = (&'static str, Form)>) -> Vec<Setting> {
-    let (numbers, _) = numbers.as_chunks();
-    let setting = |(number, (name, form)): (&[u8; 4], _)| {
-        let number = i32::from_ne_bytes(*number);
-        match form {
-            Signed => Some((name, number.to_string())),
-            Unsigned => Some((name, number.cast_unsigned().to_string())),
-            Elsewhere => None,
-        }
+fn numbers_of(bytes: &[u8]) -> Vec<i32> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers.iter().map(|number| i32::from_ne_bytes(*number)).collect()
+}
+
+/// The numbers with their names.
+fn named(numbers: &[i32], names: impl Iterator<Item = (&'static str, Form)>) -> impl Iterator<Item = Setting> {
+    let setting = |(number, (name, form)): (&i32, _)| match form {
+        Signed => Some((name, number.to_string())),
+        Unsigned => Some((name, number.cast_unsigned().to_string())),
+        Elsewhere => None,
     };
-    numbers.iter().zip(names).filter_map(setting).collect()
+    numbers.iter().zip(names).filter_map(setting)
 }
 
 /// Reads the link named `name`, or alternatively so, and what is set for it, at one moment; `None` if there is none.
@@ -194,12 +206,13 @@ mod tests {
 
     #[test]
     fn each_number_has_a_name_or_is_left_out() {
-        let numbers = [(-1_i32).to_ne_bytes(); 5].concat();
+        let bytes = [(-1_i32).to_ne_bytes(); 5].concat();
         let forms = [("a", Signed), ("b", Unsigned), ("c", Elsewhere), ("d", Signed)];
         let expected = [("a", "-1".to_owned()), ("b", "4294967295".to_owned()), ("d", "-1".to_owned())];
-        assert_eq!(named(&numbers, forms.into_iter()), expected);
+        let named = |bytes| named(&numbers_of(bytes), forms.into_iter()).collect::<Vec<_>>();
+        assert_eq!(named(&bytes), expected);
         // What is cut short is no number.
-        assert_eq!(named(&numbers[..11], forms.into_iter()), expected[..2]);
-        assert_eq!(named(&[], forms.into_iter()), []);
+        assert_eq!(named(&bytes[..11]), expected[..2]);
+        assert_eq!(named(&[]), []);
     }
 }

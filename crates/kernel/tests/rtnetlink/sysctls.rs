@@ -97,7 +97,7 @@ fn the_message_of_a_link_says_what_the_files_say() {
         }
         let (link, conf) = devconf::get(socket, "host0").unwrap().unwrap();
         assert_eq!(Some(&link), kernel::netlink::link::get(socket, "host0").unwrap().as_ref());
-        for (family, settings) in [("ipv4", conf.ipv4), ("ipv6", conf.ipv6)] {
+        for (family, settings) in [("ipv4", conf.ipv4().collect::<Vec<_>>()), ("ipv6", conf.ipv6().collect())] {
             let directory = Directory::open(format!("net/{family}/conf/host0")).unwrap();
             let keys = directory.keys().unwrap();
             // A number may be of a setting that this kernel was built without.

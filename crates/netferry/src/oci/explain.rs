@@ -10,6 +10,7 @@ use ::oci::{Circumstances, Problem, Spec, Wishes, hook, validate};
 use clap::Args;
 use cni::{Error, code};
 use kernel::netns::Netns;
+use kernel::{Family, Socket};
 use serde_json::{Value, json};
 
 use super::bundle;
@@ -47,7 +48,7 @@ impl Explain {
         let prepared = hook::prepare(netns, &spec, &wishes.unwrap_or_default()).map_err(|error| failed(&error))?;
         let (lent, obstacles) = (prepared.lent(), &prepared.obstacles);
         let mut notes = prepared.notes.clone();
-        notes.extend(left_behind(lent));
+        notes.extend(left_behind(lent).map_err(|error| failed(&error))?);
         let words =
             |(device, obstacle): &(String, ferry::Obstacle)| json!({ "device": device, "text": obstacle.to_string() });
         let mut json = said(&[]);
@@ -80,10 +81,13 @@ fn is_host(netns: &Netns) -> Result<bool, Error> {
 }
 
 /// What of each device stays at home though the device goes.
-fn left_behind(lent: &[ferry::journal::Lent]) -> Vec<String> {
+fn left_behind(lent: &[ferry::journal::Lent]) -> kernel::Result<Vec<String>> {
     let mut notes = Vec::new();
+    let mut socket = Socket::open(Family::Route)?;
     for one in lent {
-        let (device, going) = (&one.device, one.going());
+        let (name, going) = (&one.device.identity.name, one.going());
+        // The journal needs no settings that the kernel says in numbers.
+        let device = ferry::capture(&mut socket, name, &ferry::Policy::WIDEST)?;
         for (what, all, along) in [
             ("addresses", device.addresses.len(), going.addresses.len()),
             ("routes", device.routes.len(), going.routes.len()),
@@ -92,11 +96,11 @@ fn left_behind(lent: &[ferry::journal::Lent]) -> Vec<String> {
             ("sysctls", device.sysctls.len(), going.sysctls.len()),
         ] {
             if all > along {
-                notes.push(format!("{}: {} of {all} {what} do not go along", device.identity.name, all - along));
+                notes.push(format!("{name}: {} of {all} {what} do not go along", all - along));
             }
         }
     }
-    notes
+    Ok(notes)
 }
 
 /// What is told of a configuration with these problems, and no device yet.

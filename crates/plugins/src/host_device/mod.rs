@@ -247,8 +247,9 @@ fn attachment(request: &Request, owner: &str) -> Option<(String, String)> {
 }
 
 fn wanted<'a>(conf: &Conf, request: &'a Request, device: &'a str) -> Result<Wanted<'a>, Error> {
-    let policy = if conf.use_interface_network { Some(conf.policy()?) } else { None };
-    Ok(Wanted { device, name: &request.env.ifname, policy, restore: conf.restore()? })
+    let network = conf.use_interface_network;
+    let policy = if network { Some(conf.policy()?) } else { None };
+    Ok(Wanted { device, name: &request.env.ifname, policy, sysctls: network, restore: conf.restore()? })
 }
 
 fn order<'a>(conf: &Conf, request: &'a Request, owner: &'a str, devices: &'a [Wanted<'a>]) -> Order<'a> {
