@@ -89,6 +89,9 @@ fn main() -> ExitCode {
     if let Some(runtime) = oci::name(name) {
         return oci::main(runtime);
     }
+    if let Some(done) = oci::hook() {
+        return done;
+    }
     let Netferry { command, options } = Netferry::parse();
     let outcome = match command {
         Command::Run(run) => return run.execute(&options),
