@@ -1,11 +1,12 @@
-//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node and without any.
+//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node and without any, and
+//! `create` and `delete`, of which engines make a container's life.
 //!
 //! The same bundle, but for names, runs by crun alone, which moves `linux.netDevices` itself, and by crun behind netferry. No
 //! cgroup is made for anybody, and a run that left one is an error. Proof is by iproute2's words, by what the container sees
 //! in a first, untimed call, and by the carrier that a device's peer loses when the device moves. See config-linux.md of the
 //! runtime specification, and crun(1).
 
-use crate::bench::call::{settle, timed};
+use crate::bench::call::{Done, settle, timed};
 use crate::bench::contender::Contender::{self, Crun, Ours};
 use crate::bench::node::{PATH, run};
 use crate::bench::options::{Oci, Options};
@@ -19,8 +20,14 @@ use std::time::{Duration, Instant};
 const WITH_DEVICE: &str = "oci";
 /// The key of the row without.
 const PLAIN: &str = "oci-plain";
-/// What either row's operation is called.
+/// The operations, as the runtime calls them.
 const RUN: &str = "run";
+/// See [`RUN`].
+const CREATE: &str = "create";
+/// See [`RUN`].
+const DELETE: &str = "delete";
+/// Where the runtimes keep what they know of containers.
+const ROOT: &str = "/run/bench/oci-root";
 /// What names of containers begin with: nobody else on the machine may call a cgroup so.
 const PREFIX: &str = "netferry-bench-oci";
 /// netferry, by the name that puts it in front of crun.
@@ -56,27 +63,34 @@ pub fn measure(options: &Options, results: &mut Results) -> Result<(), String> {
     prove_no_cgroup(Path::new(CGROUP))
 }
 
-/// Lets both run the container in turn, as `rows::alternate` does.
+/// Lets both run the container in turn, as `rows::alternate` does; one with a device is created and deleted besides.
 fn compare(oci: &Oci, n: usize, (key, has_device): (&str, bool), results: &mut Results) -> Result<(), String> {
     let warm = (n / 10).max(2);
-    let mut samples = [(Ours, Vec::new()), (Crun, Vec::new())];
+    let contenders = [Ours, Crun];
+    let ops: &[&str] = if has_device { &[RUN, CREATE, DELETE] } else { &[RUN] };
+    let mut samples = contenders.map(|_| vec![Vec::new(); ops.len()]);
     for round in 0..warm + n {
-        for turn in 0..samples.len() {
-            let at = (round + turn) % samples.len();
-            let Some((who, times)) = samples.get_mut(at) else { continue };
+        for turn in 0..contenders.len() {
+            let at = (round + turn) % contenders.len();
+            let (Some(who), Some(taken)) = (contenders.get(at), samples.get_mut(at)) else { continue };
             let container = Container { oci, who: *who, has_device };
             let fail = |error| format!("{key}, {}: {error}", who.name());
             if round == 0 {
                 container.look().map_err(fail)?;
             }
-            let (milliseconds, _) = container.run(&TRUE).map_err(fail)?;
+            let mut times = vec![container.run(&TRUE).map_err(fail)?.milliseconds];
+            if has_device {
+                times.extend(container.come_and_go().map_err(fail)?);
+            }
             if round >= warm {
-                times.push(milliseconds);
+                taken.iter_mut().zip(times).for_each(|(taken, time)| taken.push(time));
             }
         }
     }
-    for (who, times) in &samples {
-        results.put(key, RUN, who.name(), "ms", times);
+    for (who, taken) in contenders.iter().zip(&samples) {
+        for (op, times) in ops.iter().zip(taken) {
+            results.put(key, op, who.name(), "ms", times);
+        }
         remove(*who)?;
     }
     Ok(())
@@ -90,39 +104,63 @@ struct Container<'a> {
 }
 
 impl Container<'_> {
-    /// Runs it with `program`, proven; returns the milliseconds, and what the program printed.
-    fn run(&self, program: &[&str]) -> Result<(f64, String), String> {
+    /// Runs it with `program` to its end, proven.
+    fn run(&self, program: &[&str]) -> Result<Done, String> {
+        let carrier = self.make(program)?;
+        let done = self.call(&[RUN, "--bundle", &self.bundle(), &self.id()])?;
+        self.prove_end(carrier)?;
+        Ok(done)
+    }
+
+    /// Creates it and, as its program has yet to begin, deletes it, proven; returns the milliseconds of both.
+    fn come_and_go(&self) -> Result<[f64; 2], String> {
+        let carrier = self.make(&TRUE)?;
+        let created = self.call(&[CREATE, "--bundle", &self.bundle(), &self.id()])?;
+        if is_there(&self.who.device()) {
+            return Err(format!("{} is in no container: it is still on the node", self.who.device()));
+        }
+        let deleted = self.call(&[DELETE, "--force", &self.id()])?;
+        self.prove_end(carrier)?;
+        Ok([created.milliseconds, deleted.milliseconds])
+    }
+
+    /// Makes what it takes; returns how often the device's peer has lost and got its carrier.
+    fn make(&self, program: &[&str]) -> Result<u64, String> {
         if self.has_device {
             make(self.who)?;
         }
-        let (id, root) = (self.id(), "/run/bench/oci-root");
-        let bundle = PathBuf::from(format!("/run/bench/{id}"));
+        let bundle = PathBuf::from(self.bundle());
         let config = bundle.join("config.json");
         // Ours has replaced the one before.
         let written =
             std::fs::create_dir_all(&bundle).and_then(|()| std::fs::write(&config, self.configuration(program)));
         written.map_err(|error| format!("{}: {error}", config.display()))?;
-        let carrier = if self.has_device { carrier_changes(self.who)? } else { 0 };
+        if self.has_device { carrier_changes(self.who) } else { Ok(0) }
+    }
+
+    /// One call of the runtime, timed.
+    fn call(&self, words: &[&str]) -> Result<Done, String> {
         timed(self.command().arg("--version"), "")?;
         settle();
-        let mut command = self.command();
-        command.args(["--root", root, "--cgroup-manager=disabled", "run", "--bundle"]).arg(&bundle).arg(&id);
-        let done = timed(&mut command, "")?;
-        let left = Path::new(root).join(&id);
+        timed(self.command().args(["--root", ROOT, "--cgroup-manager=disabled"]).args(words), "")
+    }
+
+    /// Looks whether nothing is left of it, and what has become of the device.
+    fn prove_end(&self, carrier_before: u64) -> Result<(), String> {
+        let left = Path::new(ROOT).join(self.id());
         if left.exists() {
             return Err(format!("{} is left of the container", left.display()));
         }
         match (self.has_device, self.who) {
-            (true, Ours) => prove_home(self.who, carrier)?,
-            (true, _) => prove_gone(self.who)?,
-            (false, _) => {}
+            (true, Ours) => prove_home(self.who, carrier_before),
+            (true, _) => prove_gone(self.who),
+            (false, _) => Ok(()),
         }
-        Ok((done.milliseconds, done.stdout))
     }
 
     /// Runs it once for what it sees: its device with both addresses, or none.
     fn look(&self) -> Result<(), String> {
-        let (_, seen) = self.run(&LOOK)?;
+        let seen = self.run(&LOOK)?.stdout;
         let subnet = self.who.subnet();
         let words = ["net0:".to_owned(), format!("10.{subnet}.3.5"), format!("fd00{subnet:0>4}0003{:0>20}", 5)];
         match words.iter().find(|word| seen.contains(word.as_str()) != self.has_device) {
@@ -134,6 +172,10 @@ impl Container<'_> {
 
     fn id(&self) -> String {
         format!("{PREFIX}-{}", self.who.name())
+    }
+
+    fn bundle(&self) -> String {
+        format!("/run/bench/{}", self.id())
     }
 
     fn command(&self) -> Command {

@@ -87,8 +87,9 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
 - `oci` runs a container whose program is `true`, with one up veth that has an address of each family: `crun` is that of
   Debian's suite sid, alone, which moves the device and has it end with the container; netferry stands in front of the same
   crun, gives the container a hook instead, and has brought the device home, up and with its addresses, when the call
-  returns: it moves twice where crun moves once. The bundle is the same, written anew before each call, and nobody makes a
-  cgroup. A peer's device is made anew before each call; ours is the one that came home.
+  returns: it moves twice where crun moves once. Engines take a container's life apart: with `create` both have moved the
+  device in, with `delete` crun has done with it, and netferry has it home. The bundle is the same, written anew before each
+  call, and nobody makes a cgroup. A peer's device is made anew before each call; ours is the one that came home.
 - `oci-plain` is the same container without a device: what it costs that netferry is in front.
 - `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
 - `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;
