@@ -2,7 +2,7 @@
 //!
 //! Standard streams are memory files rather than pipes, so output of any size needs no reader and a grandchild that
 //! keeps a stream open blocks nobody. The program leads a process group, which is killed at the deadline, and dies
-//! with the thread that waits for it.
+//! with the thread that waits for it, unless it is a brief one.
 
 use crate::error::{Error, Result};
 use crate::netns::Namespaces;
@@ -28,6 +28,8 @@ pub struct Invocation {
     pub stdin: Vec<u8>,
     /// When it is killed; 20 seconds when `None`.
     pub deadline: Option<Duration>,
+    /// It only looks, and ends by itself at once, whoever waits for it: so it can be started without a copy of this process.
+    pub brief: bool,
 }
 
 /// How a run ended and what it said.
@@ -51,6 +53,11 @@ impl Invocation {
         let mut words = words.iter().map(|word| word.as_ref().to_owned());
         let program = PathBuf::from(words.next().unwrap_or_default());
         Invocation { program, args: words.collect(), ..Invocation::default() }
+    }
+
+    /// The same for a program that only looks.
+    pub fn look<S: AsRef<str>>(words: &[S]) -> Invocation {
+        Invocation { brief: true, ..Invocation::command(words) }
     }
 
     /// The same run under strace with these options.
@@ -80,9 +87,11 @@ impl Invocation {
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         let file = |file: &File| file.try_clone().map_err(Error::during(&name));
         command.stdin(file(&stdin)?).stdout(file(&stdout)?).stderr(file(&stderr)?);
-        let parent = std::process::id();
-        // SAFETY: between fork and exec `die_with` makes system calls only and allocates nothing.
-        unsafe { command.pre_exec(move || die_with(parent)) };
+        if !self.brief {
+            let parent = std::process::id();
+            // SAFETY: between fork and exec `die_with` makes system calls only and allocates nothing.
+            unsafe { command.pre_exec(move || die_with(parent)) };
+        }
         let started = Instant::now();
         let mut child = command.spawn().map_err(Error::during(&name))?;
         let deadline = self.deadline.unwrap_or(Duration::from_secs(20));

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-const WORKERS: usize = 6;
+const WORKERS: usize = 8;
 
 /// Runs that points are looked for in.
 const TRACES: usize = 3;

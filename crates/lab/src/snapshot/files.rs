@@ -1,10 +1,16 @@
 //! Sysctls under /proc/sys/net, and the files below directories with what is mounted there. Runs on a thread inside the namespaces.
 //!
 //! A file's value is its mode and contents. Left out: /run/netns (the lab's own), and the contents of files whose
-//! purpose is to remember the last call (host-local's `last_reserved_ip.N`, our index beside its files).
+//! purpose is to remember the last call (host-local's `last_reserved_ip.N`, our index beside its files). Sysctls are most
+//! of the files of a snapshot, and snapshots most of the work of fault tests: each is opened from its directory and read once.
 
 use super::Snapshot;
 use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -17,6 +23,10 @@ const SYSCTLS: &[&str] = &[
     "bridge",
     "core/somaxconn",
 ];
+
+/// Whoever reads them while another holds RTNL has the call begin again until it is free, at the cost of a processor
+/// (`restart_syscall()` in `addrconf.c`). The mode of a link is what `ip` says; the secret of most cannot be read anyway.
+const SPINNING: [&str; 2] = ["addr_gen_mode", "stable_secret"];
 
 pub(super) fn read(trees: &[&Path], snapshot: &mut Snapshot) {
     for name in SYSCTLS {
@@ -42,12 +52,41 @@ fn mounts(tree: &Path, snapshot: &mut Snapshot) {
 }
 
 fn sysctls(path: &Path, snapshot: &mut Snapshot) {
-    if path.is_dir() {
-        children(path).for_each(|child| sysctls(&child, snapshot));
-    } else if let Ok(value) = std::fs::read_to_string(path) {
-        // Some may not be read (stable_secret): they are not state anybody can compare.
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return insert_sysctl(path, std::fs::read_to_string(path).ok(), snapshot);
+    };
+    let Ok(directory) = File::open(path) else { return };
+    for entry in entries.flatten().filter(|entry| SPINNING.iter().all(|name| entry.file_name() != *name)) {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            sysctls(&entry.path(), snapshot);
+        } else {
+            insert_sysctl(&entry.path(), value(&directory, entry.file_name().as_bytes()), snapshot);
+        }
+    }
+}
+
+/// What may not be read is no state that anybody can compare.
+fn insert_sysctl(path: &Path, value: Option<String>, snapshot: &mut Snapshot) {
+    if let Some(value) = value {
         snapshot.insert(format!("sysctl {}", path.display()), value.trim());
     }
+}
+
+/// What a file of an open directory says.
+fn value(directory: &File, name: &[u8]) -> Option<String> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the name ends in NUL and lives through the call; the descriptor that is returned is owned by nobody else.
+    let mut file = unsafe {
+        let descriptor = libc::openat(directory.as_raw_fd(), name.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if descriptor < 0 {
+            return None;
+        }
+        File::from_raw_fd(descriptor)
+    };
+    // More than any of them says; the kernel gives it at once.
+    let mut bytes = [0; 512];
+    let length = file.read(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 fn files(path: &Path, snapshot: &mut Snapshot) {

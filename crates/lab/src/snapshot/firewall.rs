@@ -9,7 +9,7 @@ use crate::netns::Namespaces;
 use crate::process::Invocation;
 
 pub(super) fn read(namespaces: &Namespaces, snapshot: &mut Snapshot) -> Result<()> {
-    let ruleset = Invocation::command(&["nft", "-s", "list", "ruleset"]).run(namespaces)?.success()?.stdout;
+    let ruleset = Invocation::look(&["nft", "-s", "list", "ruleset"]).run(namespaces)?.success()?.stdout;
     insert_ruleset(&ruleset, snapshot);
     let legacy = |family: &str| {
         // Not /proc/net: that is the network of the thread group's leader.
@@ -24,7 +24,7 @@ pub(super) fn read(namespaces: &Namespaces, snapshot: &mut Snapshot) -> Result<(
         ("ip6tables-legacy-save", legacy6),
     ];
     for (tool, _) in tools.iter().filter(|(_, wanted)| *wanted) {
-        let saved = Invocation::command(&[tool]).run(namespaces)?.success()?.stdout;
+        let saved = Invocation::look(&[tool]).run(namespaces)?.success()?.stdout;
         insert_saved(tool, &saved, snapshot);
     }
     Ok(())
