@@ -336,8 +336,10 @@ fn lay_out(coming: &mut [Coming<'_>], since: u64, home: &mut Engine) {
         there.push((one, device));
     }
     for (one, device) in &mut there {
-        one.find_unlike(device, home);
         one.put_back(&link_plan(device), home);
+        // Behind the MTU, of which it depends whether there is IPv6 at all.
+        one.find_unlike(device, home);
+        one.put_back(&device.settings_plan(Side::Host, device.settings.up), home);
     }
     there.retain(|(one, _)| one.lent.restores());
     for (one, device) in &mut there {
@@ -371,7 +373,6 @@ fn link_plan(device: &Device) -> Plan {
             ..op::Change::of(&identity.name)
         },
     );
-    plan.extend(device.settings_plan(Side::Host, settings.up));
     plan
 }
 

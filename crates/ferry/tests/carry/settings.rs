@@ -63,6 +63,21 @@ fn they_come_home_whatever_the_defaults_are_by_then() {
     }
 }
 
+/// A device of less than 1280 bytes has no IPv6, and comes home without.
+#[test]
+fn they_come_home_with_the_mtu() {
+    for sysctls in [true, false] {
+        Ferry::run(&format!("{QUIET}; {HOME}"), move |ferry| {
+            let before = sh(LOOK);
+            carry_it(ferry, sysctls);
+            ferry.away("ip link set net1 mtu 1000");
+            ferry.bring_home().unwrap();
+            similar(&before, &sh(LOOK));
+            ferry.assert_nothing_is_lent();
+        });
+    }
+}
+
 /// What `all` sets is set for devices that are there, and one that is away would have been there.
 #[test]
 fn a_switch_for_all_is_one_for_those_that_are_away() {
