@@ -1,5 +1,5 @@
-//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node and without any, and
-//! `create` and `delete`, of which engines make a container's life.
+//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node that netferry brings home,
+//! with one that it gives away, and without any; and `create` and `delete`, of which engines make a container's life.
 //!
 //! The same bundle, but for names, runs by crun alone, which moves `linux.netDevices` itself, and by crun behind netferry. No
 //! cgroup is made for anybody, and a run that left one is an error. Proof is by iproute2's words, by what the container sees
@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The key of the row with a device.
-const WITH_DEVICE: &str = "oci";
-/// The key of the row without.
-const PLAIN: &str = "oci-plain";
+/// The rows.
+const ROWS: [Row; 3] = [
+    Row { key: "oci", has_device: true, comes_home: true },
+    Row { key: "oci-given", has_device: true, comes_home: false },
+    Row { key: "oci-plain", has_device: false, comes_home: false },
+];
 /// The operations, as the runtime calls them.
 const RUN: &str = "run";
 /// See [`RUN`].
@@ -34,6 +36,9 @@ const PREFIX: &str = "netferry-bench-oci";
 const WRAPPER: &str = "/run/bench/netferry-crun";
 const BATCH: &str = "/run/bench/oci-device";
 const CGROUP: &str = "/sys/fs/cgroup";
+/// The kernel takes a namespace apart when its last user has gone, holding RTNL and waiting for grace periods: nobody's next
+/// call is to meet that.
+const TEARDOWN: Duration = Duration::from_millis(150);
 /// How long the kernel may take to remove the namespace of a container that is gone, and the device with it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What the container's program is in the calls that count.
@@ -41,9 +46,20 @@ const TRUE: [&str; 1] = ["/bin/true"];
 /// What it is in the call that tells what the container sees.
 const LOOK: [&str; 4] = ["/bin/cat", "/proc/net/dev", "/proc/net/fib_trie", "/proc/net/if_inet6"];
 
+/// What the containers of a row have.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// What the row is called.
+    key: &'static str,
+    /// A device of the node.
+    has_device: bool,
+    /// netferry brings the device home; otherwise it ends with the container, as it does for others.
+    comes_home: bool,
+}
+
 /// Whether any row of this file was asked for.
 pub fn is_wanted(options: &Options) -> bool {
-    [WITH_DEVICE, PLAIN].iter().any(|key| options.wants(key))
+    ROWS.iter().any(|row| options.wants(row.key))
 }
 
 /// Measures the rows that were asked for.
@@ -54,32 +70,30 @@ pub fn measure(options: &Options, results: &mut Results) -> Result<(), String> {
     let Some(oci) = &options.oci else { return Ok(()) };
     symlink(&oci.netferry, WRAPPER).map_err(|error| format!("{WRAPPER}: {error}"))?;
     show_cgroups()?;
-    for (key, has_device) in [(WITH_DEVICE, true), (PLAIN, false)] {
-        if options.wants(key) {
-            eprintln!("{key}");
-            compare(oci, options.n, (key, has_device), results)?;
-        }
+    for row in ROWS.into_iter().filter(|row| options.wants(row.key)) {
+        eprintln!("{}", row.key);
+        compare(oci, options.n, row, results)?;
     }
     prove_no_cgroup(Path::new(CGROUP))
 }
 
-/// Lets both run the container in turn, as `rows::alternate` does; one with a device is created and deleted besides.
-fn compare(oci: &Oci, n: usize, (key, has_device): (&str, bool), results: &mut Results) -> Result<(), String> {
+/// Lets both run the container in turn, as `rows::alternate` does; one whose device comes home is created and deleted besides.
+fn compare(oci: &Oci, n: usize, row: Row, results: &mut Results) -> Result<(), String> {
     let warm = (n / 10).max(2);
     let contenders = [Ours, Crun];
-    let ops: &[&str] = if has_device { &[RUN, CREATE, DELETE] } else { &[RUN] };
+    let ops: &[&str] = if row.comes_home { &[RUN, CREATE, DELETE] } else { &[RUN] };
     let mut samples = contenders.map(|_| vec![Vec::new(); ops.len()]);
     for round in 0..warm + n {
         for turn in 0..contenders.len() {
             let at = (round + turn) % contenders.len();
             let (Some(who), Some(taken)) = (contenders.get(at), samples.get_mut(at)) else { continue };
-            let container = Container { oci, who: *who, has_device };
-            let fail = |error| format!("{key}, {}: {error}", who.name());
+            let container = Container { oci, who: *who, row };
+            let fail = |error| format!("{}, {}: {error}", row.key, who.name());
             if round == 0 {
                 container.look().map_err(fail)?;
             }
             let mut times = vec![container.run(&TRUE).map_err(fail)?.milliseconds];
-            if has_device {
+            if row.comes_home {
                 times.extend(container.come_and_go().map_err(fail)?);
             }
             if round >= warm {
@@ -89,7 +103,7 @@ fn compare(oci: &Oci, n: usize, (key, has_device): (&str, bool), results: &mut R
     }
     for (who, taken) in contenders.iter().zip(&samples) {
         for (op, times) in ops.iter().zip(taken) {
-            results.put(key, op, who.name(), "ms", times);
+            results.put(row.key, op, who.name(), "ms", times);
         }
         remove(*who)?;
     }
@@ -100,7 +114,7 @@ fn compare(oci: &Oci, n: usize, (key, has_device): (&str, bool), results: &mut R
 struct Container<'a> {
     oci: &'a Oci,
     who: Contender,
-    has_device: bool,
+    row: Row,
 }
 
 impl Container<'_> {
@@ -126,7 +140,7 @@ impl Container<'_> {
 
     /// Makes what it takes; returns how often the device's peer has lost and got its carrier.
     fn make(&self, program: &[&str]) -> Result<u64, String> {
-        if self.has_device {
+        if self.row.has_device {
             make(self.who)?;
         }
         let bundle = PathBuf::from(self.bundle());
@@ -135,7 +149,7 @@ impl Container<'_> {
         let written =
             std::fs::create_dir_all(&bundle).and_then(|()| std::fs::write(&config, self.configuration(program)));
         written.map_err(|error| format!("{}: {error}", config.display()))?;
-        if self.has_device { carrier_changes(self.who) } else { Ok(0) }
+        if self.row.has_device { carrier_changes(self.who) } else { Ok(0) }
     }
 
     /// One call of the runtime, timed.
@@ -151,11 +165,13 @@ impl Container<'_> {
         if left.exists() {
             return Err(format!("{} is left of the container", left.display()));
         }
-        match (self.has_device, self.who) {
-            (true, Ours) => prove_home(self.who, carrier_before),
-            (true, _) => prove_gone(self.who),
-            (false, _) => Ok(()),
+        match self.row {
+            Row { has_device: false, .. } => {}
+            Row { comes_home: true, .. } if self.who == Ours => prove_home(self.who, carrier_before)?,
+            _ => prove_gone(self.who)?,
         }
+        std::thread::sleep(TEARDOWN);
+        Ok(())
     }
 
     /// Runs it once for what it sees: its device with both addresses, or none.
@@ -163,8 +179,8 @@ impl Container<'_> {
         let seen = self.run(&LOOK)?.stdout;
         let subnet = self.who.subnet();
         let words = ["net0:".to_owned(), format!("10.{subnet}.3.5"), format!("fd00{subnet:0>4}0003{:0>20}", 5)];
-        match words.iter().find(|word| seen.contains(word.as_str()) != self.has_device) {
-            Some(word) if self.has_device => Err(format!("the container lacks {word}:\n{seen}")),
+        match words.iter().find(|word| seen.contains(word.as_str()) != self.row.has_device) {
+            Some(word) if self.row.has_device => Err(format!("the container lacks {word}:\n{seen}")),
             Some(word) => Err(format!("the container has {word}:\n{seen}")),
             None => Ok(()),
         }
@@ -190,7 +206,11 @@ impl Container<'_> {
 
     /// The container's `config.json`: what runs without controllers for resources.
     fn configuration(&self, program: &[&str]) -> String {
-        let devices = match self.has_device {
+        let annotations = match self.row {
+            Row { has_device: true, comes_home: false, .. } => r#","annotations":{"dev.netferry.restore":"none"}"#,
+            _ => "",
+        };
+        let devices = match self.row.has_device {
             true => format!(r#","netDevices":{{"{}":{{"name":"net0"}}}}"#, self.who.device()),
             false => String::new(),
         };
@@ -201,7 +221,7 @@ impl Container<'_> {
 "root":{{"path":{:?},"readonly":true}},
 "mounts":[{{"destination":"/proc","type":"proc","source":"proc"}},{{"destination":"/dev","type":"tmpfs","source":"tmpfs",
 "options":["nosuid","mode=755","size=64k"]}}],
-"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"}}]{devices}}}}}"#,
+"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"}}]{devices}}}{annotations}}}"#,
             self.oci.rootfs
         )
     }
@@ -305,10 +325,13 @@ mod tests {
     #[test]
     fn configurations_differ_in_names_alone() {
         let oci = Oci { netferry: "/netferry".into(), crun: "/crun".into(), rootfs: "/rootfs".into() };
-        let of = |who, has_device| Container { oci: &oci, who, has_device }.configuration(&TRUE);
-        assert_eq!(of(Ours, false), of(Crun, false));
-        assert_eq!(of(Ours, true), of(Crun, true).replace("d-crun", "d-netferry"));
-        assert!(of(Crun, true).contains(r#"{"type":"network"}],"netDevices":{"d-crun":{"name":"net0"}}}}"#));
-        assert!(!of(Ours, false).contains("netDevices"));
+        for row in ROWS {
+            let of = |who| Container { oci: &oci, who, row }.configuration(&TRUE);
+            assert_eq!(of(Ours), of(Crun).replace("d-crun", "d-netferry"));
+            let devices = r#"{"type":"network"}],"netDevices":{"d-crun":{"name":"net0"}}}"#;
+            assert_eq!(of(Crun).contains(devices), row.has_device, "{row:?}");
+            let gives = of(Crun).ends_with(r#"}},"annotations":{"dev.netferry.restore":"none"}}"#);
+            assert_eq!(gives, row.has_device && !row.comes_home, "{row:?}");
+        }
     }
 }

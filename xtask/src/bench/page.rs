@@ -90,7 +90,9 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
   returns: it moves twice where crun moves once. Engines take a container's life apart: with `create` both have moved the
   device in, with `delete` crun has done with it, and netferry has it home. The bundle is the same, written anew before each
   call, and nobody makes a cgroup. A peer's device is made anew before each call; ours is the one that came home.
-- `oci-plain` is the same container without a device: what it costs that netferry is in front.
+- `oci-given` is the same, but the device ends with the container for both (`dev.netferry.restore: none`): what it costs that
+  netferry is in front, and that a hook moves the device, with nothing done besides.
+- `oci-plain` is the same container without a device.
 - `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
 - `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;
   there a number is the wall time until the last call has returned.
