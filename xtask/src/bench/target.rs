@@ -49,7 +49,6 @@ const TARGETS: &[(&str, Measure)] = &[
     ("host-device ADD, of the floor", Within("host-device", "ADD", FLOOR, 1.4)),
     ("host-device DEL, of the floor", Within("host-device", "DEL", FLOOR, 1.4)),
     ("OCI container with a device", Within("oci", "run", CRUN, 1.1)),
-    ("OCI container with a device, given", Within("oci-given", "run", CRUN, 1.1)),
     ("OCI container without devices", Adds("oci-plain", "run", CRUN, 3.0)),
     ("host-local ADD, 20,000 reserved", Faster("host-local-20000", "ADD", GO, 50.0)),
     ("host-local ADD, from 0 to 20,000", Grows(("host-local-0", "ADD"), ("host-local-20000", "ADD"), 1.2)),
