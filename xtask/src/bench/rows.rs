@@ -106,7 +106,7 @@ fn compare(node: &Node, options: &Options, rows: &[Row], results: &mut Results) 
         let contenders: Vec<Contender> = contenders.iter().copied().filter(|who| node.has(*who)).collect();
         let residents = residents(node, *network, &contenders)?;
         // A move takes two or three ticks of the clock, as it falls: that takes more of them to compare.
-        let n = if *network == Network::HostDevice { 2 * options.n } else { options.n };
+        let n = if *network == Network::HostDevice { 4 * options.n } else { options.n };
         alternate(node, n, key, *network, &contenders, *every)?.keep(key, results);
         residents.iter().try_for_each(|(resident, result)| resident.del(result).map(drop))?;
     }
