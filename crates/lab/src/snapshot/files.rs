@@ -24,10 +24,6 @@ const SYSCTLS: &[&str] = &[
     "core/somaxconn",
 ];
 
-/// Whoever reads them while another holds RTNL has the call begin again until it is free, at the cost of a processor
-/// (`restart_syscall()` in `addrconf.c`). The mode of a link is what `ip` says; the secret of most cannot be read anyway.
-const SPINNING: [&str; 2] = ["addr_gen_mode", "stable_secret"];
-
 pub(super) fn read(trees: &[&Path], snapshot: &mut Snapshot) {
     for name in SYSCTLS {
         sysctls(&Path::new("/proc/sys/net").join(name), snapshot);
@@ -56,7 +52,7 @@ fn sysctls(path: &Path, snapshot: &mut Snapshot) {
         return insert_sysctl(path, std::fs::read_to_string(path).ok(), snapshot);
     };
     let Ok(directory) = File::open(path) else { return };
-    for entry in entries.flatten().filter(|entry| SPINNING.iter().all(|name| entry.file_name() != *name)) {
+    for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             sysctls(&entry.path(), snapshot);
         } else {
@@ -65,7 +61,7 @@ fn sysctls(path: &Path, snapshot: &mut Snapshot) {
     }
 }
 
-/// What may not be read is no state that anybody can compare.
+/// What may not be read (a `stable_secret` that is not set) is no state that anybody can compare.
 fn insert_sysctl(path: &Path, value: Option<String>, snapshot: &mut Snapshot) {
     if let Some(value) = value {
         snapshot.insert(format!("sysctl {}", path.display()), value.trim());

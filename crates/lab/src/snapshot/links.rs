@@ -46,19 +46,14 @@ const VOLATILE: &[&str] = &[
 const FLAGS: &[&str] = &["UP", "PROMISC", "ALLMULTI", "NOARP", "DYNAMIC"];
 
 pub(super) fn read(namespaces: &Namespaces, snapshot: &mut Snapshot) -> Result<()> {
-    let batch = "addr show\nlink show\nroute show table all\nrule show\nneigh show nud permanent\nneigh show proxy\n";
+    let batch = "addr show\nroute show table all\nrule show\nneigh show nud permanent\nneigh show proxy\n";
     let mut ip = Invocation::look(&["ip", "-d", "-j", "-batch", "-"]);
     ip.stdin = batch.as_bytes().to_vec();
     let answers = documents(ip, namespaces)?;
-    let [links, more, routes, rules, permanent, proxies] = answers.as_slice() else {
-        return Err(Error::new(format!("ip -batch: {} answers, expected 6", answers.len())));
+    let [links, routes, rules, permanent, proxies] = answers.as_slice() else {
+        return Err(Error::new(format!("ip -batch: {} answers, expected 5", answers.len())));
     };
     list(links).for_each(|link| insert_link(link, snapshot));
-    // Of all that is said of links, this is not said with their addresses.
-    for link in list(more) {
-        let mode = text(link, "inet6_addr_gen_mode");
-        snapshot.insert(format!("link {} inet6_addr_gen_mode", text(link, "ifname")), mode);
-    }
     list(routes).filter(|route| !follows_from_address(route)).for_each(|route| insert("route", route, snapshot));
     list(rules).for_each(|rule| insert("rule", rule, snapshot));
     list(permanent).for_each(|neighbour| insert("neighbour", neighbour, snapshot));
