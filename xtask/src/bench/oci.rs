@@ -130,10 +130,12 @@ impl Container<'_> {
     fn come_and_go(&self) -> Result<[f64; 2], String> {
         let carrier = self.make(&TRUE)?;
         let created = self.call(&[CREATE, "--bundle", &self.bundle(), &self.id()])?;
-        if is_there(&self.who.device()) {
-            return Err(format!("{} is in no container: it is still on the node", self.who.device()));
-        }
+        let stayed = is_there(&self.who.device());
+        // Whatever was found: nobody else would end its process.
         let deleted = self.call(&[DELETE, "--force", &self.id()])?;
+        if stayed {
+            return Err(format!("{} was in no container: it was still on the node", self.who.device()));
+        }
         self.prove_end(carrier)?;
         Ok([created.milliseconds, deleted.milliseconds])
     }
