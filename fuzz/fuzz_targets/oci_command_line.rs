@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use oci::wrapper::{Call, Format, Verb, read};
+use oci::wrapper::{Call, Container, Format, Verb, read};
 
 const CONFIG: &str = "config.json";
 
@@ -19,6 +19,11 @@ fn created(words: &[&OsStr]) -> Verb {
     line(&[&["--root".as_ref(), "/r".as_ref(), "create".as_ref()], words, &["id".as_ref()]].concat()).verb
 }
 
+fn container(bundle: &OsStr) -> Verb {
+    let bundle = Path::new(bundle).to_owned();
+    Verb::Create(Container { id: "id".to_owned(), config: bundle.join(CONFIG), bundle })
+}
+
 fuzz_target!(|data: &[u8]| {
     let words: Vec<&OsStr> = data.split(|byte| *byte == 0).map(OsStr::from_bytes).collect();
     let call = line(&words);
@@ -26,9 +31,11 @@ fuzz_target!(|data: &[u8]| {
     assert!(call.log.as_deref().map(|log| log.as_os_str().as_bytes()).is_none_or(|log| !log.is_empty() && is_in(log)));
     assert!(call.format == Format::Text || is_in(b"json"));
     match &call.verb {
-        Verb::Create { config } => {
+        Verb::Create(container) => {
             assert!(words.iter().any(|word| *word == "create" || *word == "run"));
-            let config = config.as_os_str().as_bytes();
+            assert!(words.iter().any(|word| *word == OsStr::new(&container.id)));
+            assert!(call.global.iter().all(|word| words.contains(&word.as_os_str())));
+            let config = container.config.as_os_str().as_bytes();
             let bundle = config.strip_suffix(CONFIG.as_bytes());
             let is_bundles = |path: &[u8]| is_in(path) || path.strip_suffix(b"/").is_some_and(is_in);
             assert!(is_in(config) || bundle.is_some_and(is_bundles));
@@ -37,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
         Verb::Other => {}
     }
     for value in words.into_iter().take(8) {
-        let bundle = Verb::Create { config: Path::new(value).join(CONFIG) };
+        let bundle = container(value);
         let joined = |flag: &str| [flag.as_bytes(), value.as_bytes()].concat();
         let [long, single] = ["--bundle=", "-bundle="].map(joined);
         let forms: [&[&OsStr]; 5] = [
@@ -52,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
         }
         // What is before the subcommand is no bundle, and what is behind `--` is none.
         let root = line(&["--root".as_ref(), value, "create".as_ref(), "-b".as_ref(), "/b".as_ref(), "id".as_ref()]);
-        assert_eq!(root.verb, Verb::Create { config: Path::new("/b").join(CONFIG) });
+        assert_eq!(root.verb, container("/b".as_ref()));
         assert_eq!(created(&["-b".as_ref(), "/b".as_ref(), "--".as_ref(), value]), root.verb);
     }
 });

@@ -8,6 +8,7 @@ mod attach;
 mod carry;
 mod cdi;
 mod check;
+mod child;
 mod cnitool;
 mod del;
 mod gc;
@@ -23,6 +24,7 @@ mod replace;
 mod r#return;
 mod run;
 mod show;
+mod signals;
 mod since;
 mod status;
 

@@ -13,7 +13,6 @@ mod network;
 mod publish;
 mod rootless;
 mod session;
-mod signals;
 
 use std::ffi::OsString;
 use std::io;
@@ -23,11 +22,11 @@ use clap::Args;
 use cni::{Error, code};
 
 use crate::options::Options;
+use crate::signals::Signals;
 use crate::{output, own};
 use namespace::Namespace;
 use publish::Publish;
 use session::Session;
-use signals::Signals;
 
 /// What `podman run` and `env` exit with when the failure is their own.
 const OWN_FAILURE: u8 = 125;

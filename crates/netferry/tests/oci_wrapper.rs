@@ -78,6 +78,48 @@ fn signals_reach_the_runtime_and_its_end_the_caller() {
     expect(script, "7\n137\ny\n141");
 }
 
+/// netferry is beside it then, and what it is given is the same but for its process.
+#[test]
+fn a_runtime_that_creates_a_container_with_devices_is_given_everything_too() {
+    let script = r#"
+        netferry-rt create -b /run/b id > /dev/null; rm /run/seen/*; cd /run/conf; umask 27
+        # A shell has signals of its own once it has had a child.
+        sed -i 's,^cd,while read line; do case $line in Sig[BI]*|NoNew*|CapAmb*) echo $line;; esac; done < /proc/$$/status > /run/seen/status\n&,' /run/rt/rt
+        sed -i 's,^exit,ls -l /proc/$$/fd | grep -o " [79] -> [^0-9]*" > /run/seen/open; cat; &,' /run/rt/rt
+        both() {
+            for way in rt netferry-rt; do
+                echo said | env -i PATH="$PATH" LISTEN_PID=1 env --block-signal=USR1 --ignore-signal=HUP --default-signal=PIPE $way "$@" 7> /run/seven 9< /run/asked
+                echo $?; rm /run/seen/pid; mkdir /run/seen-$way; mv /run/seen/* /run/seen-$way
+            done
+            diff -r /run/seen-rt /run/seen-netferry-rt && echo same $(ls /run/seen-rt | wc -l); grep Sig /run/seen-rt/status | grep -o '....$'; cat /run/seen-rt/open; rm -r /run/seen-*
+        }
+        both --debug create --bundle /run/b --console-socket /run/pty.sock 'a  b'; both run -b /run/b id"#;
+    let seen = "said\n42\nsaid\n42\nsame 6\n0200\n0001\n 7 -> /run/seven\n 9 -> /run/asked\n";
+    expect(script, &seen.repeat(2));
+}
+
+/// One that dies takes the runtime along; one that is told something tells the runtime.
+#[test]
+fn netferry_beside_a_runtime_is_as_the_runtime_to_its_caller() {
+    let script = r#"
+        netferry-rt create -b /run/b id > /dev/null; rt() { printf '#!/bin/sh\n%s\n' "$1" > /run/rt/rt; }; create="netferry-rt create -b /run/b id"; mkfifo /run/pipe
+        rt 'trap "exit 7" TERM; trap "exit 8" RTMIN+3; echo ready; while :; do sleep 0.01; done'; sed -i 's|/bin/sh|/bin/bash|' /run/rt/rt
+        $create > /run/pipe & read ready < /run/pipe; kill -TERM $!; wait $!; echo $?
+        $create > /run/pipe & read ready < /run/pipe; kill -RTMIN+3 $!; wait $!; echo $?
+        rt 'kill -KILL $$'; ($create) 2> /dev/null; echo $?
+        rt 'kill -PIPE $$; echo ignored'; ($create) 2> /dev/null; echo $?
+        rt 'echo $$; exec sleep 1000'; $create > /run/pipe & read pid < /run/pipe; kill -KILL $!; wait $! 2> /dev/null; echo $?
+        for turn in $(seq 500); do [ -e /proc/$pid ] || break; sleep 0.01; done; [ -e /proc/$pid ] || echo gone
+        rt 'echo $LISTEN_PID $$'; cat > /run/listen <<'END'
+LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"
+END
+        set -- $(sh /run/listen $create); [ $1 = $2 ] && echo for the runtime
+        set -- $(LISTEN_PID=1 $create); echo $1
+        NETFERRY_RUNTIME=/run/asked $create 2>&1; echo $?"#;
+    let refused = "netferry: run the runtime /run/asked: Permission denied (os error 13)\n1";
+    expect(script, &format!("7\n8\n137\n141\n137\ngone\nfor the runtime\n1\n{refused}"));
+}
+
 #[test]
 fn devices_become_hooks_and_nothing_else_changes() {
     let script = r#"

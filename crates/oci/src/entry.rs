@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::document;
 use crate::spec::NetDevice;
 use crate::{Error, Result};
 
 /// What the hook is called with, its own name first.
-const ARGS: [&str; 3] = ["netferry", "oci", "hook"];
+pub(crate) const ARGS: [&str; 3] = ["netferry", "oci", "hook"];
 
 /// A hook that calls `netferry oci hook`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +25,12 @@ pub struct Entry {
     /// How long it may take, in seconds; as long as it likes if unset. Runtimes take no 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<std::num::NonZeroU32>,
+}
+
+/// True if an element of a stage of hooks, as it is written, is the hook, told of whatever devices.
+pub(crate) fn is_ours(raw: &str) -> bool {
+    let args = document::member(raw, "args").flatten().and_then(document::array).unwrap_or_default();
+    args.len() >= ARGS.len() && args.iter().zip(ARGS).all(|(own, word)| document::string(own).as_deref() == Some(word))
 }
 
 impl Entry {

@@ -133,8 +133,23 @@ fn obstacles_here(
 ///
 /// # Errors
 /// [`Failure::Ferry`]: a device is not home as it was; the journal keeps it.
-pub fn stop(journal: &Journal, state: &State) -> Result<Vec<Returned>, Failure> {
-    Ok(share::leave(journal, &|entry, holder| is_of(state, entry, holder), None)?)
+pub fn stop(journal: &Journal, id: &str, bundle: &Path) -> Result<Vec<Returned>, Failure> {
+    Ok(share::leave(journal, &|entry, holder| is_of(id, bundle, entry, holder), None)?)
+}
+
+/// True if the container counts on any device.
+///
+/// # Errors
+/// The journal cannot be listed, or a file of it not be read: it may be of this one.
+pub fn has_devices(journal: &Journal, id: &str, bundle: &Path) -> Result<bool, Failure> {
+    for listed in recover::list(journal)? {
+        let listed = listed?;
+        let mut holders = std::iter::once(&listed.entry.owner).chain(&listed.holders);
+        if holders.any(|holder| is_of(id, bundle, &listed.entry, holder)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// To whom the journal says that devices are lent: `oci/ID/DEVICE,DEVICE`. No ID has a slash.
@@ -145,9 +160,11 @@ fn owner(state: &State, devices: &[NetDevice]) -> String {
 
 /// True if it is the container that counts on the devices of `entry`, by whichever call of its hook. A container of the same
 /// name is another one if its bundle is: of another runtime, or of the same with another place for its state.
-fn is_of(state: &State, entry: &Entry, holder: &str) -> bool {
-    let rest = holder.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix(&*state.id));
-    let is_anothers = || entry.owner == holder && entry.bundle.as_ref().is_some_and(|bundle| *bundle != state.bundle);
+fn is_of(id: &str, bundle: &Path, entry: &Entry, holder: &str) -> bool {
+    let rest = holder.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix(id));
+    // One that was asked for by a path with links may be called so.
+    let is_same = |own: &Path| own == bundle || own.canonicalize().is_ok_and(|own| own == bundle);
+    let is_anothers = || entry.owner == holder && entry.bundle.as_deref().is_some_and(|own| !is_same(own));
     rest.is_some_and(|rest| rest.starts_with('/')) && !is_anothers()
 }
 
@@ -180,7 +197,7 @@ fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path, devices: 
 /// Brings home what a container of this name had before: the call was cut off, or the runtime has given up and called no hook
 /// of the end. What another call for the same container has carried stays: an engine may add a hook for each device.
 fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failure> {
-    let is_ours = |listed: &Listed| is_of(state, &listed.entry, &listed.entry.owner);
+    let is_ours = |listed: &Listed| is_of(&state.id, &state.bundle, &listed.entry, &listed.entry.owner);
     let listed = recover::list_of(journal, &format!("{OWNER}{}/", state.id))?;
     for listed in listed.into_iter().flatten().filter(is_ours) {
         let owner = &listed.entry.owner;

@@ -95,13 +95,22 @@ fn required<'a>(state: &'a Document, key: &str) -> Result<Field<'a>> {
 
 fn id(field: &Field<'_>) -> Result<String> {
     let id = field.string()?;
-    if matches!(&*id, "" | "." | "..") || id.contains(['/', '\0']) {
-        return Err(field.must("be a name that can be one of a directory"));
+    check_id(&id).map_err(|must| field.must(must))?;
+    Ok(id)
+}
+
+/// Whether a container can be called so.
+///
+/// # Errors
+/// What the name must do.
+pub fn check_id(id: &str) -> std::result::Result<(), String> {
+    if matches!(id, "" | "." | "..") || id.contains(['/', '\0']) {
+        return Err("be a name that can be one of a directory".to_owned());
     }
     if id.len() > LONGEST_ID {
-        return Err(field.must(format!("have no more than {LONGEST_ID} bytes")));
+        return Err(format!("have no more than {LONGEST_ID} bytes"));
     }
-    Ok(id)
+    Ok(())
 }
 
 fn pid(field: &Field<'_>) -> Result<Option<u32>> {

@@ -11,12 +11,12 @@ use std::fmt;
 
 use crate::annotations::{self, Wishes};
 use crate::document::Document;
-use crate::entry::Entry;
+use crate::entry::{self, Entry};
 use crate::spec::Spec;
 use crate::validate::{self, Circumstances, validate};
 use crate::{Error, Result};
 
-pub use command_line::{Call, Format, Verb, read};
+pub use command_line::{Call, Container, Format, Verb, read};
 
 const FIELD: &[u8] = b"netDevices";
 const DEVICES: [&str; 2] = ["linux", "netDevices"];
@@ -52,6 +52,20 @@ pub fn may_ask(config: &[u8]) -> bool {
     let has = |word: &[u8]| config.windows(word.len()).any(|window| window == word);
     // A letter of ASCII that is escaped is one of a key that is there all the same.
     has(FIELD) || [&b"\\u004"[..], b"\\u006", b"\\u007"].into_iter().any(has)
+}
+
+/// True if the configuration, which asks for no devices, has our hook: it has been through here before.
+pub fn has_hook(config: &[u8]) -> bool {
+    let word = entry::ARGS[0].as_bytes();
+    if !config.windows(word.len()).any(|window| window == word) {
+        return false;
+    }
+    let Ok(config) = Document::read(config) else { return false };
+    [PRESTART, CREATE_RUNTIME].iter().any(|stage| {
+        // What else is wrong with it is for the runtime to say.
+        let hooks = config.elements(stage).ok().flatten().unwrap_or_default();
+        hooks.into_iter().any(entry::is_ours)
+    })
 }
 
 impl Request {

@@ -19,6 +19,8 @@ with_each_runtime!(
     a_call_that_was_cut_off_is_done_again,
     a_hook_for_each_device,
     a_hook_behind_ours_fails,
+    a_runtime_gives_up,
+    a_container_that_is_there_keeps_its_device,
     a_device_is_not_brought_home_if_nobody_wants_it
 );
 
@@ -54,7 +56,12 @@ fn annotated(config: &mut Value, key: &str, value: &str) {
 
 /// The node is as it was, but for what is left of the containers' own.
 fn judge(node: &Node, before: &Snapshot) {
-    is_as_before(node, before, &["/run/bundle-", "/run/netferry-runc"]);
+    judge_but_for(node, before, &[]);
+}
+
+/// The same, but for what has one of these in its path too.
+fn judge_but_for(node: &Node, before: &Snapshot, besides: &[&str]) {
+    is_as_before(node, before, &[&["/run/bundle-", "/run/netferry-runc"], besides].concat());
 }
 
 /// The container has what the specification gives it, and comes and goes with the device home at the end.
@@ -402,6 +409,64 @@ fn a_hook_behind_ours_fails(runtime: &Runtime) {
         }
         judge(&node, &before);
     }
+}
+
+/// The container is refused behind our hook, of which crun calls none of the end then: netferry in front of it brings the
+/// device home before the call returns, whether it has put the hook in then or before, and tells the caller what the runtime
+/// has told it.
+fn a_runtime_gives_up(runtime: &Runtime) {
+    let (node, before) = stage();
+    let wrapped = wrapped(&node, runtime);
+    at_home(&node, "ip netns add pod");
+    for pod in [false, true] {
+        let task = task(&node, &wrapped, |config| {
+            config["linux"]["netDevices"] = json!({"d0": {"name": "eth9"}});
+            config["process"]["args"] = json!(["/bin/missing"]);
+            annotated(config, "restore", "all");
+            if pod {
+                config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+            }
+        });
+        for words in [["create"].as_slice(), &["create"], &["run"], &["run", "--detach"]] {
+            let bundle = task.bundle().path().to_string_lossy().into_owned();
+            let words = [words, &["--bundle", &bundle, "c1"]].concat();
+            let refused = task.invocation(&words).run(node.namespaces()).unwrap();
+            assert!(!refused.status.success() && refused.stderr.contains("/bin/missing"), "{}", refused.describe());
+            // Nobody is given time for it.
+            at_home(&node, "ip link show d0; test -z \"$(ls -A /run/netferry/lent)\"");
+            judge_but_for(&node, &before, &["/run/netns"]);
+        }
+    }
+    at_home(&node, "ip netns del pod");
+    judge(&node, &before);
+}
+
+/// A second one of its name, in the same namespace, is refused, and takes nothing from the first; and what the runtime has to say
+/// of a container that was there reaches the caller.
+fn a_container_that_is_there_keeps_its_device(runtime: &Runtime) {
+    let (node, before) = stage();
+    let wrapped = wrapped(&node, runtime);
+    at_home(&node, "ip netns add pod");
+    let asks = |config: &mut Value| {
+        config["linux"]["netDevices"] = json!({"d0": {"name": "eth9"}});
+        config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+        annotated(config, "restore", "all");
+    };
+    let task = task(&node, &wrapped, asks);
+    let asked = task.bundle().read("config.json").unwrap();
+    task.create().unwrap().success().unwrap();
+    for again in [false, true] {
+        if again {
+            task.bundle().write("config.json", 0o644, &asked).unwrap();
+        }
+        let refused = task.create().unwrap();
+        assert!(!refused.status.success() && refused.stderr.contains("exist"), "{}", refused.describe());
+        at_home(&node, "ip -n pod address show dev eth9 | grep 10.1.0.5");
+    }
+    task.delete(true).unwrap().success().unwrap();
+    at_home(&node, "ip link show d0; ip netns del pod");
+    drop(task);
+    judge(&node, &before);
 }
 
 /// As the specification has it: the kernel takes a virtual device along with the namespace.

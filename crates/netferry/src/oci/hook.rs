@@ -59,7 +59,7 @@ impl Hook {
                 notes.iter().for_each(|note| eprintln!("netferry: {note}"));
             }
             Some(Stage::Stop) => {
-                for one in hook::stop(&journal, &state).map_err(|error| failed(&error))? {
+                for one in hook::stop(&journal, &state.id, &state.bundle).map_err(|error| failed(&error))? {
                     one.notes.iter().for_each(|note| eprintln!("netferry: {}: {note}", one.device));
                 }
             }

@@ -1,10 +1,12 @@
 //! `netferry oci runtime`, and netferry called as `netferry-runc`, `netferry-crun` or `netferry-ANY`: in front of a
 //! runtime, for whoever calls that.
 //!
-//! A container that asks for network devices gets our hook instead of them; `features` says that they are taken care
-//! of; for everything else this process becomes the runtime at once, with all that it was given. What is understood of
-//! the command line, which no specification gives, says `oci::wrapper::command_line`.
+//! A container that asks for network devices gets our hook instead of them, and netferry stays beside the runtime until that
+//! has created it; `features` says that they are taken care of; for everything else this process becomes the runtime at
+//! once, with all that it was given. What is understood of the command line, which no specification gives, says
+//! `oci::wrapper::command_line`.
 
+mod beside;
 mod config;
 mod features;
 mod find;
@@ -16,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use ferry::{Journal, journal};
 use oci::wrapper::{self, Call, Verb};
 
 use crate::options::{self, Options};
@@ -71,8 +74,11 @@ fn front(named: Option<&Path>, names: &[&str], journal: Option<&Path>, args: &[O
 fn act(runtime: &Path, journal: Option<&Path>, call: &Call, args: &[OsString]) -> Result<ExitCode, Vec<String>> {
     match &call.verb {
         Verb::Features => return features::print(runtime, args).map_err(|error| vec![error]),
-        Verb::Create { config } => config::rewrite(config, journal)?,
-        Verb::Other => {}
+        Verb::Create(container) if config::rewrite(container, journal)? => {
+            let journal = Journal::at(journal.unwrap_or(Path::new(journal::DEFAULT)));
+            return beside::run(runtime, args, call, container, &journal).map_err(|error| vec![error]);
+        }
+        Verb::Create(_) | Verb::Other => {}
     }
     Err(vec![process::become_program(runtime, args)])
 }

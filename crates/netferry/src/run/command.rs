@@ -1,7 +1,7 @@
 //! The command of a run: started inside the namespace, waited for, and cleaned up after.
 //!
-//! It keeps the terminal, the process group, the working directory and the environment. It dies with netferry
-//! (`PR_SET_PDEATHSIG`). Processes that it leaves behind in the namespace are ended, since their network ends.
+//! It is a [`child`] of netferry, and dies with it. Processes that it leaves behind in the namespace are ended, since their
+//! network ends.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,14 +10,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, kill_process, set_child_subreaper, set_parent_process_death_signal, wait,
-    waitpid,
-};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, set_child_subreaper, waitpid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::namespace::Namespace;
-use super::signals::Signals;
+use crate::child;
+use crate::signals::Signals;
 
 /// What `sh` and `env` exit with when the command cannot be executed.
 const CANNOT_EXECUTE: u8 = 126;
@@ -37,41 +35,25 @@ pub fn run(words: &[OsString], namespace: &Namespace, signals: &Signals) -> Resu
     let mut command = Command::new(program);
     command.args(arguments);
     let (netns, signals_inside, parent) = (namespace.as_fd().as_raw_fd(), *signals, rustix::process::getpid());
+    let begin = move || enter(netns).and_then(|()| child::begin(parent, &signals_inside));
     // SAFETY: what runs between fork and exec is system calls only, and `netns` stays open in this process.
-    unsafe { command.pre_exec(move || prepare(netns, &signals_inside, parent)) };
+    unsafe { command.pre_exec(begin) };
     // Orphans of the command become children of netferry, which then can find and end them.
     let _ = set_child_subreaper(Some(rustix::process::getpid()));
     let child = command.spawn().map_err(|error| {
         let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_EXECUTE };
         (code, io::Error::new(error.kind(), format!("{}: {error}", program.display())))
     })?;
-    let status = wait_for(Pid::from_child(&child), signals);
+    let status = child::wait_for(Pid::from_child(&child), signals);
     end_orphans(namespace);
     Ok(exit_code(status))
 }
 
-/// In the child: enter the namespace, undo what netferry did to its own signals, die with netferry.
-fn prepare(netns: i32, signals: &Signals, parent: Pid) -> io::Result<()> {
+/// In the child: enter the namespace.
+fn enter(netns: i32) -> io::Result<()> {
     // SAFETY: the descriptor is open in this copy of the process, which ends or executes something else.
     let netns = unsafe { std::os::fd::BorrowedFd::borrow_raw(netns) };
-    move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?;
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() != Some(parent) {
-        return Err(io::Error::other("netferry died"));
-    }
-    signals.unblock()
-}
-
-fn wait_for(command: Pid, signals: &Signals) -> WaitStatus {
-    loop {
-        // Everything that ended is taken, since SIGCHLD does not queue; orphans go unremarked.
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid == command {
-                return status;
-            }
-        }
-        signals.wait_and_forward(command);
-    }
+    Ok(move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?)
 }
 
 fn end_orphans(namespace: &Namespace) {

@@ -8,7 +8,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::slice::Iter;
 
 /// What a runtime is called to do.
@@ -20,20 +20,30 @@ pub struct Call {
     pub log: Option<PathBuf>,
     /// How it is written there (`--log-format`).
     pub format: Format,
+    /// The words before the subcommand, but for those that say where the log is and how it is written.
+    pub global: Vec<OsString>,
 }
 
 /// The subcommands that concern network devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
-    /// `create`, or `run`.
-    Create {
-        /// The configuration, absolute or relative to the working directory.
-        config: PathBuf,
-    },
+    /// `create`, or `run`, of a container.
+    Create(Container),
     /// `features`.
     Features,
     /// Any other, or none, or the question how one is called.
     Other,
+}
+
+/// The container that a runtime is to create. Paths are absolute, or relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// What it is to be called: the last word that is no flag.
+    pub id: String,
+    /// Its bundle.
+    pub bundle: PathBuf,
+    /// Its configuration.
+    pub config: PathBuf,
 }
 
 /// How a runtime writes its log.
@@ -51,21 +61,26 @@ const CONFIG: &str = "config.json";
 
 /// Reads a command line without the runtime's own name.
 pub fn read(arguments: &[OsString]) -> Call {
-    let mut call = Call { verb: Verb::Other, log: None, format: Format::Text };
+    let mut call = Call { verb: Verb::Other, log: None, format: Format::Text, global: Vec::new() };
     let mut words = arguments.iter();
     let command = loop {
+        let from = words.as_slice();
         match words.next() {
             Some(word) if word == "--" => break words.next(),
             Some(word) if is_flag(word) => {
+                let mut is_of_the_log = false;
                 for (flag, value) in flags(&GLOBAL, word, &mut words) {
                     match flag {
                         "help" | "usage" | "version" => return call,
                         "log" => call.log = value.and_then(file),
                         "log-format" if value.is_some_and(|value| value == "json") => call.format = Format::Json,
                         "log-format" => call.format = Format::Text,
-                        _ => {}
+                        _ => continue,
                     }
+                    is_of_the_log = true;
                 }
+                let used = from.len() - words.as_slice().len();
+                call.global.extend(from[..used].iter().filter(|_| !is_of_the_log).cloned());
             }
             word => break word,
         }
@@ -79,8 +94,15 @@ pub fn read(arguments: &[OsString]) -> Call {
 }
 
 fn create(mut words: Iter<'_, OsString>) -> Verb {
-    let (mut bundle, mut config) = (None, None);
-    while let Some(word) = words.next().filter(|word| *word != "--") {
+    let (mut bundle, mut config, mut id) = (None, None, None);
+    while let Some(word) = words.next() {
+        if word == "--" {
+            id = words.as_slice().last().or(id);
+            break;
+        }
+        if !is_flag(word) {
+            id = Some(word);
+        }
         for (flag, value) in flags(&CREATE, word, &mut words) {
             match flag {
                 "help" | "usage" => return Verb::Other,
@@ -90,13 +112,15 @@ fn create(mut words: Iter<'_, OsString>) -> Verb {
             }
         }
     }
-    let bundle = bundle.map(Path::new).unwrap_or(Path::new(""));
+    // No runtime takes a name that is no text, or none.
+    let Some(id) = id.and_then(|id| id.to_str()).map(str::to_owned) else { return Verb::Other };
+    let bundle = bundle.map(PathBuf::from).unwrap_or_default();
     let config = match config {
         // Only this name is one in the bundle for crun, any other is one in the working directory.
         Some(config) if config != CONFIG => PathBuf::from(config),
         _ => bundle.join(CONFIG),
     };
-    Verb::Create { config }
+    Verb::Create(Container { id, bundle, config })
 }
 
 /// Where `--log` leads to; crun knows logs that are no files.
@@ -176,9 +200,11 @@ fn short<'a>(
     for (at, letter) in letters.iter().enumerate() {
         match table.iter().find(|flag| flag.1 == Some(*letter)) {
             Some(Flag(name, _, true)) => {
-                let rest = &letters[at + 1..];
-                let rest = rest.strip_prefix(b"=").unwrap_or(rest);
-                read.push((*name, value_of(Some(OsStr::from_bytes(rest)).filter(|rest| !rest.is_empty()))));
+                let value = match &letters[at + 1..] {
+                    [] => None,
+                    [b'=', value @ ..] | value => Some(OsStr::from_bytes(value)),
+                };
+                read.push((*name, value_of(value)));
                 break;
             }
             Some(Flag(name, _, false)) => read.push((*name, None)),

@@ -8,7 +8,7 @@ fn call(line: &str) -> Call {
 
 fn config(line: &str) -> Option<String> {
     match call(line).verb {
-        Verb::Create { config } => Some(config.to_str().unwrap().to_owned()),
+        Verb::Create(container) => Some(container.config.to_str().unwrap().to_owned()),
         Verb::Features | Verb::Other => None,
     }
 }
@@ -42,6 +42,7 @@ fn the_configuration_as_engines_ask_for_it() {
         ("--cgroup=cgroupfs --rootl true create --bun /b id", "/b/config.json"),
         ("create -b/b id", "/b/config.json"),
         ("run -db /b id", "/b/config.json"),
+        ("run -b= id", "config.json"),
         ("run -df /c.json -b /b id", "/c.json"),
         ("create --config other.json --bundle /b id", "other.json"),
         ("create --config=config.json --bundle /b id", "/b/config.json"),
@@ -68,6 +69,8 @@ fn other_calls() {
     for line in [
         "",
         "--",
+        "create",
+        "create --bundle /b",
         "start id",
         "state create",
         "delete --force id",
@@ -89,8 +92,36 @@ fn other_calls() {
     assert_eq!(call("--root /r features").verb, Verb::Features);
     assert_eq!(call("features").verb, Verb::Features);
     // A value that is missing is for the runtime to miss.
-    assert_eq!(config("create --bundle").unwrap(), "config.json");
+    assert_eq!(config("create id --bundle").unwrap(), "config.json");
     assert_eq!(call("--log").log, None);
+}
+
+#[test]
+fn the_container() {
+    for (line, id, bundle) in [
+        ("create id", "id", ""),
+        ("create -b /b id --pid-file /p", "id", "/b"),
+        ("run -df /c.json -b=/b -- -x", "-x", "/b"),
+        ("run --new value id", "id", ""),
+    ] {
+        let Verb::Create(container) = call(line).verb else { panic!("{line}") };
+        assert_eq!((&*container.id, container.bundle.to_str()), (id, Some(bundle)), "{line}");
+    }
+}
+
+#[test]
+fn the_words_before_the_subcommand() {
+    for (line, expected) in [
+        ("create id", ""),
+        (
+            "--debug --root /r -s --log /l --log-format=json --criu=x -- create --root id",
+            "--debug --root /r -s --criu=x",
+        ),
+        ("-log=/l -new -r/r create id", "-new -r/r"),
+    ] {
+        let global: Vec<_> = call(line).global.into_iter().map(|word| word.into_string().unwrap()).collect();
+        assert_eq!(global.join(" "), expected, "{line}");
+    }
 }
 
 #[test]

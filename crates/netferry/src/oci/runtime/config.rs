@@ -11,22 +11,28 @@ use std::path::Path;
 use ferry::{Journal, journal};
 use kernel::netns::Netns;
 use oci::spec::Namespace;
-use oci::wrapper::Request;
-use oci::{Circumstances, Failure, Spec, hook};
+use oci::wrapper::{self, Container, Request};
+use oci::{Circumstances, Failure, Spec, hook, state};
 
 use crate::oci::{bundle, entry};
 use crate::replace::replace;
 
 const OWN_NETNS: &str = "/proc/self/ns/net";
 
-/// Gives the container the hook instead of the network devices that it asks for; one that asks for none is left alone.
+/// Gives the container the hook instead of the network devices that it asks for; one that asks for none is left alone. True if
+/// it has the hook then.
 ///
 /// # Errors
 /// Everything that is wrong; the file is as it was.
-pub fn rewrite(config: &Path, journal: Option<&Path>) -> Result<(), Vec<String>> {
+pub fn rewrite(container: &Container, journal: Option<&Path>) -> Result<bool, Vec<String>> {
+    let config = &*container.config;
     let about = |error: &dyn std::fmt::Display| format!("{}: {error}", config.display());
-    let Some((bytes, metadata)) = bundle::read(config).map_err(|error| vec![about(&error)])? else { return Ok(()) };
-    let Some(request) = Request::read(&bytes).map_err(|error| vec![about(&error)])? else { return Ok(()) };
+    let Some((bytes, metadata)) = bundle::read(config).map_err(|error| vec![about(&error)])? else { return Ok(false) };
+    let Some(request) = Request::read(&bytes).map_err(|error| vec![about(&error)])? else {
+        return Ok(wrapper::has_hook(&bytes));
+    };
+    state::check_id(&container.id)
+        .map_err(|must| vec![format!("the container's name {:?} must {must}", container.id)])?;
     let spec = request.spec().clone();
     let circumstances = circumstances(&spec.network);
     let hook = entry(journal).map_err(|error| vec![error])?;
@@ -34,7 +40,8 @@ pub fn rewrite(config: &Path, journal: Option<&Path>) -> Result<(), Vec<String>>
     let new = rewritten.map_err(|refusals| refusals.iter().map(|refusal| about(refusal)).collect::<Vec<_>>())?;
     foresee(&spec, journal).map_err(|error| vec![about(&error)])?;
     let path = fs::canonicalize(config).map_err(|error| vec![about(&error)])?;
-    replace(&path, new.as_bytes(), Some(&metadata)).map_err(|error| vec![error])
+    replace(&path, new.as_bytes(), Some(&metadata)).map_err(|error| vec![error])?;
+    Ok(true)
 }
 
 /// Says here what the hook would fail by: crun passes on nothing that a hook says, and no container has been begun yet.

@@ -1,15 +1,16 @@
-//! Signals while a command runs: netferry outlives them, passes them on, and cleans up after the command's end.
+//! Signals while another program runs for us: netferry outlives them, passes them on, and cleans up after the program's end.
 //!
 //! They are blocked and taken one at a time, so that no handler ever runs. What the terminal sends (`^C`) reaches the
-//! command by itself, being in the same process group; only what was sent to netferry alone is passed on. Stopping
+//! program by itself, being in the same process group; only what was sent to netferry alone is passed on. Stopping
 //! (`^Z`) and continuing are left to the kernel.
 
 use std::io;
 use std::mem::MaybeUninit;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 
-/// What is passed on to the command.
+/// What is passed on to the program, besides all real-time signals: systemd, as a container's first process, is asked to
+/// shut down by one.
 const FORWARDED: [libc::c_int; 9] = [
     libc::SIGHUP,
     libc::SIGINT,
@@ -37,7 +38,7 @@ impl Signals {
     /// # Errors
     /// Whatever the system said.
     pub fn block() -> io::Result<Self> {
-        let taken = set(FORWARDED.into_iter().chain([libc::SIGCHLD]));
+        let taken = set(FORWARDED.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).chain([libc::SIGCHLD]));
         // Whoever started netferry may ignore it, and then nobody could be waited for.
         // SAFETY: the default disposition runs no code.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
@@ -63,6 +64,17 @@ impl Signals {
         }
     }
 
+    /// Ends this process by `signal`, as another was ended by it; comes back only if that ends nobody.
+    pub fn end_by(&self, signal: i32) {
+        // SAFETY: the default disposition runs no code, and no memory is involved in the rest.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::kill(libc::getpid(), signal);
+        }
+        // If it was blocked, it comes now.
+        let _ = self.unblock();
+    }
+
     /// A signal that asks this process to end, if one came since they are blocked. It is taken off the queue.
     pub fn ending(&self) -> Option<i32> {
         let ending = set(ENDING);
@@ -72,20 +84,17 @@ impl Signals {
         Some(signal).filter(|signal| *signal > 0)
     }
 
-    /// Waits for the next signal and passes it on to `command`, unless it was SIGCHLD or the terminal's.
-    pub fn wait_and_forward(&self, command: Pid) {
+    /// Waits for the next signal and passes it on to `program`, unless it was SIGCHLD or the terminal's.
+    pub fn wait_and_forward(&self, program: Pid) {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         // SAFETY: the set is valid, and `info` has room for what the kernel writes.
         let signal = unsafe { libc::sigwaitinfo(&raw const self.taken, info.as_mut_ptr()) };
         // SAFETY: all zeroes are a valid siginfo_t, should the call have been interrupted.
         let info = unsafe { info.assume_init() };
         // Codes above zero are the kernel's own, SI_KERNEL for the terminal.
-        if signal > 0
-            && signal != libc::SIGCHLD
-            && info.si_code <= 0
-            && let Some(signal) = Signal::from_named_raw(signal)
-        {
-            let _ = kill_process(command, signal);
+        if signal > 0 && signal != libc::SIGCHLD && info.si_code <= 0 {
+            // SAFETY: no memory is involved. The program is a child that was not waited for, so the number is still its own.
+            unsafe { libc::kill(program.as_raw_pid(), signal) };
         }
     }
 }
