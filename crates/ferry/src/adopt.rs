@@ -25,6 +25,7 @@ pub fn adopt(journal: &Journal, netns: Netns, order: &Order<'_>) -> Result<()> {
     let places = (place(&mut engine, Side::Host)?, place(&mut engine, Side::Container)?);
     let mut entry = Entry::new(order.owner, places.0, places.1)?;
     (entry.netns, entry.pinned) = (order.path.map(ToOwned::to_owned), order.pin);
+    entry.bundle = order.bundle.map(ToOwned::to_owned);
     for wanted in order.devices {
         let read = || capture(&mut Socket::open(Family::Route)?, wanted.name, &Policy::WIDEST);
         let there = engine.inside(Side::Container, read)?;

@@ -69,6 +69,13 @@ pub struct Prepared {
     pub notes: Vec<String>,
 }
 
+/// Devices that are about to set out: they are written down, and their namespace is kept alive if it is to be.
+pub struct Departure {
+    engine: Engine,
+    held: Held,
+    notes: Vec<String>,
+}
+
 /// Devices that were carried, and can still be sent back.
 pub struct Crossing {
     engine: Engine,
@@ -260,25 +267,54 @@ impl Prepared {
     /// Carries the devices.
     ///
     /// # Errors
+    /// Those of [`Prepared::begin`] and [`Departure::set_out`].
+    pub fn carry(self, journal: &Journal) -> Result<Crossing> {
+        self.begin(journal)?.set_out()
+    }
+
+    /// Writes down what is to be done, and keeps the namespace alive.
+    ///
+    /// # Errors
     /// [`Error::Obstacles`] if there are any, or [`Error::Lent`] if the owner has devices already, before anything is
     /// changed; [`Error::Failed`] if something failed on the way.
-    pub fn carry(mut self, journal: &Journal) -> Result<Crossing> {
+    pub fn begin(self, journal: &Journal) -> Result<Departure> {
         if !self.obstacles.is_empty() {
             return Err(Error::Obstacles(self.obstacles));
         }
-        let held = journal.begin(self.entry)?;
-        match set_out(&mut self.engine, &held) {
-            Ok(()) => Ok(Crossing { engine: self.engine, held, notes: self.notes }),
-            Err(cause) => Err(send_back(held, cause)),
+        let (engine, held) = (self.engine, journal.begin(self.entry)?);
+        let kept = engine.netns(Side::Container).filter(|_| held.entry.pinned).map(|netns| held.pins().keep(netns));
+        match kept.unwrap_or(Ok(())) {
+            Ok(()) => Ok(Departure { engine, held, notes: self.notes }),
+            Err(error) => Err(send_back(held, error.into())),
         }
+    }
+}
+
+impl Departure {
+    /// Where the namespace is kept alive, if it is.
+    pub fn pin(&self) -> &Path {
+        self.held.pins().path()
+    }
+
+    /// Moves every device and lays it out there.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if something failed on the way.
+    pub fn set_out(mut self) -> Result<Crossing> {
+        match set_out(&mut self.engine, &self.held) {
+            Ok(()) => Ok(Crossing { engine: self.engine, held: self.held, notes: self.notes }),
+            Err(cause) => Err(send_back(self.held, cause)),
+        }
+    }
+
+    /// Gives it up; returns what could not be put back.
+    pub fn abandon(self) -> Vec<String> {
+        call_back(self.held)
     }
 }
 
 /// Moves every device and lays it out there.
 fn set_out(engine: &mut Engine, held: &Held) -> plan::Result<()> {
-    if let Some(netns) = engine.netns(Side::Container).filter(|_| held.entry.pinned) {
-        held.pins().keep(netns)?;
-    }
     for lent in &held.entry.lent {
         cross(engine, lent)?;
     }
@@ -347,8 +383,16 @@ impl Crossing {
     ///
     /// # Errors
     /// The journal cannot be written; the devices were sent back.
-    pub fn commit(mut self) -> Result<()> {
-        match self.held.carried() {
+    pub fn commit(self) -> Result<()> {
+        self.commit_with(|| Ok(()))
+    }
+
+    /// The same, with a last step before anybody else may have the entry in hands.
+    ///
+    /// # Errors
+    /// The journal cannot be written, or the last step fails; the devices were sent back.
+    pub fn commit_with(mut self, last: impl FnOnce() -> kernel::Result<()>) -> Result<()> {
+        match self.held.carried().and_then(|()| Ok(last()?)) {
             Ok(()) => Ok(()),
             Err(Error::Kernel(error)) => Err(self.send_back(error.into())),
             Err(error) => Err(error),

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::pin::Pins;
+use crate::pin::{self, Pins};
 use crate::{Error, Result};
 
 pub use entry::{Entry, Lent, Restore};
@@ -45,6 +45,14 @@ enum Mark {
     Released(String),
     /// Somebody else's path of the namespace that they were carried to, which may outlive the first.
     At(PathBuf),
+    /// The container that they were carried ahead of is there: in what bundle, and at what path its namespace is, instead of
+    /// the one that is in the entry.
+    Claimed {
+        /// The bundle.
+        bundle: PathBuf,
+        /// The path.
+        netns: PathBuf,
+    },
     /// Every device is home; this could not be put back.
     Left(Vec<String>),
 }
@@ -230,12 +238,18 @@ impl Journal {
                 Ok(Mark::Released(who)) => drop(held.holders.remove(&who)),
                 Ok(Mark::Left(left)) => held.left = left,
                 Ok(Mark::At(path)) => held.paths.push(path),
+                Ok(Mark::Claimed { bundle, netns }) => held.is_at(bundle, netns),
                 Err(error) => {
                     return Err(Error::Unreadable { why: format!("mark {mark}: {error}"), path: held.path.clone() });
                 }
             }
         }
         Ok(Looked::Held(Box::new(held)))
+    }
+
+    /// True if `path` is where the namespace of devices is kept alive, or was.
+    pub fn has_pin(&self, path: &Path) -> bool {
+        path.parent() == Some(&pin::directory(&self.dir)) && path.file_name().is_some()
     }
 
     fn path(&self, owner: &str) -> PathBuf {
@@ -287,6 +301,23 @@ impl Held {
             self.mark(&Mark::Shared(who.to_owned()))?;
         }
         Ok(())
+    }
+
+    /// Marks that the container of the owner is there, whose bundle and path of its namespace nobody knew before.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn claim(&mut self, bundle: &Path, netns: &Path) -> Result<()> {
+        let (bundle, netns) = (bundle.to_owned(), netns.to_owned());
+        self.mark(&Mark::Claimed { bundle: bundle.clone(), netns: netns.clone() })?;
+        self.is_at(bundle, netns);
+        Ok(())
+    }
+
+    fn is_at(&mut self, bundle: PathBuf, netns: PathBuf) {
+        self.paths.retain(|path| Some(path) != self.entry.netns.as_ref());
+        self.paths.insert(0, netns.clone());
+        (self.entry.bundle, self.entry.netns) = (Some(bundle), Some(netns));
     }
 
     /// Marks that `who` counts on the devices no more.

@@ -32,7 +32,7 @@ pub mod sysctl;
 
 pub use adopt::adopt;
 pub use capture::capture;
-pub use carry::{Crossing, Order, Prepared, Wanted, carry, check, mend, prepare};
+pub use carry::{Crossing, Departure, Order, Prepared, Wanted, carry, check, mend, prepare};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use home::{Returned, bring_home};

@@ -14,6 +14,11 @@ use kernel::{Error, Result};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::mount::MountPropagationFlags;
 
+/// Where the pins of the journal in `journal` are.
+pub(crate) fn directory(journal: &Path) -> PathBuf {
+    journal.join("pins")
+}
+
 /// The pin of one entry of the journal.
 #[derive(Debug)]
 pub(crate) struct Pins {
@@ -24,7 +29,7 @@ pub(crate) struct Pins {
 impl Pins {
     /// The pin of the entry in the file `entry` of the journal in `journal`.
     pub(crate) fn of(journal: &Path, entry: &Path) -> Self {
-        let dir = journal.join("pins");
+        let dir = directory(journal);
         let file = dir.join(entry.file_stem().unwrap_or_default());
         Self { dir, file }
     }

@@ -21,7 +21,7 @@ pub type IsWho<'a> = dyn Fn(&Entry, &str) -> bool + 'a;
 /// A file that says nothing that can be understood is no entry.
 pub fn find(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<(String, Lent)>> {
     let found = search(journal, netns, device)?;
-    Ok(found.and_then(|held| Some((held.entry.owner.clone(), named(&held.entry, device)?.clone()))))
+    Ok(found.and_then(|held| Some((held.entry.owner.clone(), held.entry.named(device)?.clone()))))
 }
 
 /// Lets `who`, which has its namespace at `path`, count on that device too; false if it is not there any more.
@@ -33,6 +33,38 @@ pub fn join(journal: &Journal, netns: &Netns, path: &Path, device: &str, who: &s
         Some(mut held) => held.share(who, path).map(|()| true),
         None => Ok(false),
     }
+}
+
+/// Lets the container count on what was carried for `owner` to `netns`, which is at `path` from now on: ahead of it, or for itself
+/// before. Somebody who is carrying it there is waited for. `None` if nothing of the owner's is there.
+///
+/// # Errors
+/// The journal cannot be read or written; what the kernel says of the namespaces.
+pub fn claim(journal: &Journal, owner: &str, netns: &Netns, path: &Path, bundle: &Path) -> Result<Option<Held>> {
+    let Some(mut held) = journal.open(owner)? else { return Ok(None) };
+    let (home, away) = places(netns)?;
+    let is_there = held.entry.home.is(&home) && held.entry.away.is(&away) && held.is_carried && !held.is_returning;
+    if !is_there {
+        return Ok(None);
+    }
+    if held.entry.bundle.is_none() {
+        held.claim(bundle, path)?;
+    }
+    held.share(owner, path)?;
+    Ok(Some(held))
+}
+
+/// Brings home what was carried ahead of a container that has not come: the namespace is still at `path` alone. `None` if nothing
+/// of the owner's is.
+///
+/// # Errors
+/// The journal cannot be read; those of [`bring_home`].
+pub fn take_back(journal: &Journal, owner: &str, path: &Path) -> Result<Option<Vec<Returned>>> {
+    let held = journal.open(owner)?.filter(|held| held.entry.netns.as_deref() == Some(path) && held.paths.len() == 1);
+    let Some(mut held) = held else { return Ok(None) };
+    let returned = bring_home(&mut held, None)?;
+    held.end()?;
+    Ok(Some(returned))
 }
 
 /// Lets go of everything that those of an entry for whom `is_who` holds count on; what nobody counts on is brought home,
@@ -84,13 +116,8 @@ fn let_go(mut held: Held, is_who: &IsWho<'_>, hint: Option<&Path>) -> Result<Vec
 
 /// The entry that has the device in `netns`, in this process's hands. Somebody who is carrying it there is waited for.
 fn search(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<Held>> {
-    let current = Netns::current()?;
-    let place = |netns: &Netns| -> Result<Place> {
-        let cookie = netns.run(&current, || Ok(Socket::open(Family::Route)?.netns_cookie()))?;
-        Ok(Place::of(netns, cookie)?)
-    };
-    let (home, away) = (place(&current)?, place(netns)?);
-    let is_it = |entry: &Entry| entry.home.is(&home) && entry.away.is(&away) && named(entry, device).is_some();
+    let (home, away) = places(netns)?;
+    let is_it = |entry: &Entry| entry.home.is(&home) && entry.away.is(&away) && entry.named(device).is_some();
     for path in journal.files()? {
         let held = match journal.look(&path) {
             Ok(Some(Looked::Held(held))) if is_it(&held.entry) => Some(*held),
@@ -107,15 +134,17 @@ fn search(journal: &Journal, netns: &Netns, device: &str) -> Result<Option<Held>
     Ok(None)
 }
 
+/// This namespace, and `netns`.
+fn places(netns: &Netns) -> Result<(Place, Place)> {
+    let current = Netns::current()?;
+    let place = |netns: &Netns| -> Result<Place> {
+        let cookie = netns.run(&current, || Ok(Socket::open(Family::Route)?.netns_cookie()))?;
+        Ok(Place::of(netns, cookie)?)
+    };
+    Ok((place(&current)?, place(netns)?))
+}
+
 /// True of a file that was read, and says nothing that can be understood.
 const fn is_no_entry(error: &Error) -> bool {
     matches!(error, Error::Unreadable { .. })
-}
-
-fn named<'a>(entry: &'a Entry, device: &str) -> Option<&'a Lent> {
-    let has = |lent: &&Lent| {
-        let identity = &lent.device.identity;
-        identity.name == device || identity.altnames.iter().any(|altname| altname == device)
-    };
-    entry.lent.iter().find(has)
 }

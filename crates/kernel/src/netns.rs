@@ -147,6 +147,15 @@ impl Netns {
             .map_err(sys(format_args!("keep a network namespace at {}", path.display())))
     }
 
+    /// Moves the calling thread into this namespace, to stay.
+    ///
+    /// # Errors
+    /// `EPERM` without the right to enter.
+    pub fn enter(&self) -> Result<()> {
+        move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(sys("enter a network namespace"))
+    }
+
     /// Runs `f` with the calling thread inside this namespace, and comes back to `home`.
     ///
     /// The process is aborted if it cannot come back: nothing that follows could be trusted.

@@ -97,7 +97,8 @@ fn del_is_killed_or_refused() {
 /// A device with all that one can have, `d0`, which `$NETFERRY` carries to the namespace `one`; whatever becomes of that,
 /// `recover` leaves nothing that is neither home nor lent.
 const CARRIED: &str = r#"
-warm() {
+warm() { whole; }
+whole() {
     mkdir -p -m 700 /run/netferry/lent; ip netns add world; WORLD=/run/netns/world; MAC=; echo 1 > /proc/sys/net/ipv6/conf/default/addr_gen_mode
     WHOLE
 }
@@ -205,4 +206,69 @@ fn a_wrapper_has_trouble_with_the_bundle() {
     }
     // What it has begun it cannot even remove.
     table(&functions, "rename,unlink", "error=EIO", 1);
+}
+
+/// netferry in front of a runtime that makes a container of a process, in the namespace that it is told of, and calls the hook.
+/// Whatever netferry is killed or refused at, the next call has a container with the device, and its end brings it home.
+const AHEAD: &str = r#"
+mkdir /run/bundle /run/rt; cat > /run/rt/rt <<'END'
+#!/bin/sh
+hook() { printf '{"ociVersion":"1.0.2","id":"c1","status":"%s","pid":%s,"bundle":"/run/bundle"}' $1 $2 | $NETFERRY oci hook --device=d0=net1; }
+holder=$(cat /run/rt/pid 2>/dev/null)
+case $1 in
+create)
+    exec 9> /run/rt/busy; flock 9
+    netns=$(grep -o '/[^"]*/pins/[^"]*' /run/bundle/config.json); [ -e /run/rt/placed ] || echo "$netns" > /run/rt/placed
+    if [ "$netns" ]; then nsenter --net=$netns sleep 1000 9>&- & else unshare --net sleep 1000 9>&- & fi; holder=$!; echo $holder > /run/rt/pid
+    for turn in $(seq 500); do [ $(cat /proc/$holder/comm) = sleep ] && break; sleep 0.01; done
+    hook creating $holder || { kill $holder; rm /run/rt/pid; exit 1; };;
+state) [ "$holder" ];;
+delete) [ -z "$holder" ] || kill $holder; rm -f /run/rt/pid; hook stopped 0;;
+esac
+END
+chmod +x /run/rt/rt; export NETFERRY
+echo '{"ociVersion":"1.3.0","annotations":{"dev.netferry.carry":"all","dev.netferry.restore":"all","dev.netferry.allow-uplink":"true"},"linux":{"netDevices":{"d0":{"name":"net1"}},"namespaces":[{"type":"network"}]}}' > /run/old
+rt() { ${STRACE-} $NETFERRY oci runtime --runtime /run/rt/rt -- "$@"; }
+is_home() { ip link show d0 > /dev/null; }
+is() { cmp -s /run/$1 /run/bundle/config.json; }
+# The last run of each call has met no fault.
+before() { code=; rt delete c1; rm -f /run/bundle/.config.json.netferry /run/rt/placed; cp /run/old /run/bundle/config.json; }
+victim() { STRACE=$1 rt create --bundle /run/bundle c1; code=$?; }
+warm() { whole; before; rt create --bundle /run/bundle c1; cp /run/bundle/config.json /run/new; grep pins /run/rt/placed; rt delete c1; }
+trap 'kill $(cat /run/rt/pid)' EXIT
+cure() {
+    case $code in
+    0) is new && nsenter --net=/proc/$(cat /run/rt/pid)/ns/net ip link show net1 > /dev/null || return 1;;
+    1) is_home && [ ! -e /run/rt/pid ] && { is new || is old; } || return 1;;
+    # The runtime goes with netferry, and its hook on until it has done. (134: it cannot come back from a namespace.)
+    ''|127|134|137) [ ! -e /run/rt/busy ] || flock /run/rt/busy true; [ ! -e /run/rt/pid ] || kill $(cat /run/rt/pid) && rm -f /run/rt/pid;;
+    *) return 1;;
+    esac
+    if [ "$code" != 0 ]; then
+        $NETFERRY recover || return 1
+        if $NETFERRY list | grep -q ' \(interrupted\|orphaned\|busy\) '; then $NETFERRY list; return 1; fi
+        is_home || return 1
+        rt create --bundle /run/bundle c1 && is new && nsenter --net=/proc/$(cat /run/rt/pid)/ns/net ip link show net1 > /dev/null || return 1
+    fi
+    rt delete c1 && is_home && [ "$(ls -A /run/bundle)" = config.json ] && [ -z "$(ls -A /run/netferry/lent)" ]
+}
+"#;
+
+#[test]
+fn a_wrapper_is_killed_while_it_carries_ahead() {
+    let calls = "sendmsg mkdir write fsync mount flock setns rename unshare fork waitid read";
+    table(&carried(AHEAD), calls, "signal=KILL", 60);
+}
+
+#[test]
+fn a_wrapper_is_refused_while_it_carries_ahead() {
+    table(&carried(AHEAD), "sendmsg mkdir write fsync mount flock setns rename unshare fork", "error=ENOSPC", 60);
+}
+
+/// The runtime is to set sysctls of the device, and begins when it is there.
+#[test]
+fn a_wrapper_is_killed_while_it_carries_first() {
+    let sysctl = r#""linux":{"sysctl":{"net.ipv4.conf.net1.arp_ignore":"1"},"#;
+    let first = AHEAD.replace(r#""linux":{"#, sysctl);
+    table(&carried(&first), "sendmsg mkdir write fsync mount flock setns rename fork waitid", "signal=KILL", 60);
 }

@@ -115,9 +115,12 @@ LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"
 END
         set -- $(sh /run/listen $create); [ $1 = $2 ] && echo for the runtime
         set -- $(LISTEN_PID=1 $create); echo $1
-        NETFERRY_RUNTIME=/run/asked $create 2>&1; echo $?"#;
+        NETFERRY_RUNTIME=/run/asked $create 2>&1; echo $?
+        cp /run/asked /run/b/config.json; rt 'grep -c "pins/oci%2Fid%2Feth1%2Ceth2" /run/b/config.json; sleep 0.2'; $create 2>&1
+        grep -c pins /run/b/config.json; ip -o link show eth1 | grep -c eth1; ls -A /run/netferry/lent"#;
     let refused = "netferry: run the runtime /run/asked: Permission denied (os error 13)\n1";
-    expect(script, &format!("7\n8\n137\n141\n137\ngone\nfor the runtime\n1\n{refused}"));
+    let idle = "1\nnetferry: /run/rt/rt has called no hook: the container's devices are home again\n0\n1";
+    expect(script, &format!("7\n8\n137\n141\n137\ngone\nfor the runtime\n1\n{refused}\n{idle}"));
 }
 
 #[test]

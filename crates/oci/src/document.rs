@@ -145,6 +145,26 @@ impl Document {
         self.push(path, false, value(raw_json)?)
     }
 
+    /// Edits an object in the array at `path`, the one at `index`, as a text of its own.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if there is no such object; what `edit` says; [`Error::Deep`]. Nothing has changed then.
+    pub fn edit_element(
+        &mut self,
+        path: &[&str],
+        index: usize,
+        edit: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let element = self.elements(path)?.and_then(|elements| elements.get(index).copied());
+        let missing = || not(path, "too short", &format!("have an element {index}"));
+        let raw = element.ok_or_else(missing)?;
+        let start = raw.as_ptr().addr() - self.text.as_ptr().addr();
+        let at = start..start + raw.len();
+        let mut element = Self::read(raw.as_bytes())?;
+        edit(&mut element)?;
+        self.splice(at, &element.text)
+    }
+
     fn push(&mut self, path: &[&str], is_first: bool, value: &str) -> Result<()> {
         let Some(at) = self.find(path) else { return self.add(path, &format!("[{value}]")) };
         match &self.text[at.clone()] {

@@ -5,11 +5,13 @@
 //! `linux.netDevices` itself; from the first it is shared, from the second it is taken over, so that it comes home all the
 //! same. At the end nothing is needed but the container's name.
 
+pub mod ahead;
+
 use std::path::{Path, PathBuf};
 
-use ferry::journal::{Entry, Lent};
+use ferry::journal::{Entry, Held, Lent};
 use ferry::recover::{self, Listed, Standing};
-use ferry::{Crossing, Journal, Obstacle, Order, Passage, Policy, Prepared, Returned, Wanted, adopt, share};
+use ferry::{Crossing, Journal, Order, Policy, Prepared, Returned, Wanted, adopt, share};
 use kernel::netlink::address::Address;
 use kernel::netlink::link;
 use kernel::netns::{Netns, OpenError};
@@ -59,14 +61,14 @@ pub fn create(journal: &Journal, state: &State, spec: &Spec) -> Result<Vec<Strin
     let is_host_netns = Some(netns.is_same(&Netns::current()?)?);
     validate(spec, &Circumstances { is_host_netns, owns_namespaces: true }).map_err(Failure::Problems)?;
     let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
-    let owner = owner(state, &spec.devices);
-    // All else that is lent need not be read to know that this is not.
-    if journal.knows(&owner)? && is_done(journal, &owner, &netns, &path, &spec.devices)? {
+    let owner = owner(&state.id, &spec.devices);
+    let call =
+        Call { journal, netns: &netns, path: &path, bundle: Some(&state.bundle), owner: &owner, wishes: &wishes };
+    if call.claim(&spec.devices)? {
         return Ok(Vec::new());
     }
     clear_up(journal, state, &netns)?;
     let asked = look(journal, &mut Socket::open(Family::Route)?, Some(&netns), spec)?;
-    let call = Call { journal, netns: &netns, path: &path, bundle: &state.bundle, owner: &owner, wishes: &wishes };
     call.take(&asked)
 }
 
@@ -85,48 +87,9 @@ pub fn prepare(netns: Netns, spec: &Spec, wishes: &Wishes) -> Result<Prepared, F
     Ok(prepared)
 }
 
-/// Looks for what would keep [`create`] from succeeding, as far as it can be known before the container is there; `netns` is
-/// its namespace, `None` if the runtime has yet to make one. What a container that is gone has left behind comes home.
-///
-/// No namespace is made for the look: the end of one holds up the next move by a grace period.
-///
-/// # Errors
-/// As those of [`create`].
-pub fn foresee(journal: &Journal, netns: Option<&Netns>, spec: &Spec) -> Result<(), Failure> {
-    let wishes = Wishes::read(&spec.annotations).map_err(Failure::Annotations)?;
-    let mut socket = Socket::open(Family::Route)?;
-    let asked = look(journal, &mut socket, netns, spec)?;
-    let here: Vec<&Asked<'_>> = asked.iter().filter(|one| matches!(one.found, Found::Here)).collect();
-    let obstacles = match netns {
-        Some(netns) => {
-            let wanted: Vec<Wanted<'_>> = here.iter().map(|one| wanted(&wishes, one)).collect();
-            ferry::prepare(netns.try_clone()?, &seen(&wanted, wishes.allow_uplink))?.obstacles
-        }
-        None => obstacles_here(&mut socket, &here, wishes.allow_uplink)?,
-    };
-    if obstacles.is_empty() { Ok(()) } else { Err(Failure::Ferry(ferry::Error::Obstacles(obstacles))) }
-}
-
 /// An order that is only looked at.
 const fn seen<'a>(devices: &'a [Wanted<'a>], allow_uplink: bool) -> Order<'a> {
     Order { owner: OWNER, path: None, bundle: None, devices, allow_uplink, pin: true }
-}
-
-/// What is in the way of going to a namespace that has nothing but `lo`.
-fn obstacles_here(
-    socket: &mut Socket,
-    here: &[&Asked<'_>],
-    allow_uplink: bool,
-) -> Result<Vec<(String, Obstacle)>, Failure> {
-    let reserved = ["lo".to_owned()];
-    let mut obstacles = Vec::new();
-    for Asked { device, name, .. } in here {
-        let passage =
-            Passage { name, is_home: false, ipv6_disabled: false, allow_uplink, there: &[], reserved: &reserved };
-        let found = ferry::foresee(socket, &device.host, &passage)?.obstacles;
-        obstacles.extend(found.into_iter().map(|obstacle| (device.host.clone(), obstacle)));
-    }
-    Ok(obstacles)
 }
 
 /// Lets go of what the container had: what no other container counts on comes home.
@@ -153,9 +116,14 @@ pub fn has_devices(journal: &Journal, id: &str, bundle: &Path) -> Result<bool, F
 }
 
 /// To whom the journal says that devices are lent: `oci/ID/DEVICE,DEVICE`. No ID has a slash.
-fn owner(state: &State, devices: &[NetDevice]) -> String {
+fn owner(id: &str, devices: &[NetDevice]) -> String {
     let names: Vec<&str> = devices.iter().map(|device| device.host.as_str()).collect();
-    format!("{OWNER}{}/{}", state.id, names.join(","))
+    format!("{OWNER}{id}/{}", names.join(","))
+}
+
+/// The same for those of its devices that nobody brings home.
+fn given(owner: &str) -> String {
+    format!("{owner}/given")
 }
 
 /// True if it is the container that counts on the devices of `entry`, by whichever call of its hook. A container of the same
@@ -181,17 +149,6 @@ fn open(path: &Path) -> Result<Netns, Failure> {
         OpenError::Absent(error) | OpenError::Failed(error) => Failure::Ferry(error.into()),
         OpenError::NotNamespace(why) => Failure::NotNamespace(why),
     })
-}
-
-/// True if the hook was called before with these devices, for this container in the same namespace, and every one is there: it
-/// counts on them again.
-fn is_done(journal: &Journal, owner: &str, netns: &Netns, path: &Path, devices: &[NetDevice]) -> Result<bool, Failure> {
-    for device in devices {
-        if share::find(journal, netns, &device.host)?.is_none_or(|(found, _)| found != owner) {
-            return Ok(false);
-        }
-    }
-    devices.first().map_or(Ok(false), |first| Ok(share::join(journal, netns, path, &first.host, owner)?))
 }
 
 /// Brings home what a container of this name had before: the call was cut off, or the runtime has given up and called no hook
@@ -278,12 +235,30 @@ struct Call<'a> {
     journal: &'a Journal,
     netns: &'a Netns,
     path: &'a Path,
-    bundle: &'a Path,
+    bundle: Option<&'a Path>,
     owner: &'a str,
     wishes: &'a Wishes,
 }
 
 impl Call<'_> {
+    /// True if all devices were carried for this container already, ahead of it or by a call before: it counts on them.
+    fn claim(&self, devices: &[NetDevice]) -> Result<bool, Failure> {
+        let Some(bundle) = self.bundle else { return Ok(false) };
+        for owner in [self.owner, &given(self.owner)] {
+            // All else that is lent need not be read to know that this is not.
+            if !self.journal.knows(owner)? {
+                continue;
+            }
+            let claimed = share::claim(self.journal, owner, self.netns, self.path, bundle)?;
+            let has_all = |held: &Held| devices.iter().all(|device| held.entry.named(&device.host).is_some());
+            if let Some(held) = claimed.filter(has_all) {
+                // Nobody keeps the namespace alive for what is given away.
+                return if owner == self.owner { Ok(true) } else { Ok(held.end().map(|()| true)?) };
+            }
+        }
+        Ok(false)
+    }
+
     /// Has all devices carried, shared or taken over; or none.
     fn take(&self, asked: &[Asked<'_>]) -> Result<Vec<String>, Failure> {
         let moved: Vec<_> = asked.iter().filter(|one| matches!(one.found, Found::Moved)).collect();
@@ -317,7 +292,7 @@ impl Call<'_> {
         let (kept, given): (Vec<&Asked<'_>>, Vec<&Asked<'_>>) = here.iter().partition(returns);
         let mut notes = Vec::new();
         let kept = self.cross(&kept, self.owner)?;
-        let given = match self.cross(&given, &format!("{}/given", self.owner)) {
+        let given = match self.cross(&given, &self::given(self.owner)) {
             Ok(given) => given,
             Err(error) => return Err(error.after(kept.map(Crossing::abandon).unwrap_or_default())),
         };
@@ -339,14 +314,24 @@ impl Call<'_> {
             return Ok(None);
         }
         let wanted: Vec<Wanted<'_>> = devices.iter().map(|one| wanted(self.wishes, one)).collect();
-        let mut prepared = ferry::prepare(self.netns.try_clone()?, &self.order(&wanted, owner))?;
-        narrow(self.wishes, &wanted, prepared.lent_mut());
-        Ok(Some(prepared.carry(self.journal)?))
+        Ok(Some(self.prepare(&wanted, owner)?.carry(self.journal)?))
+    }
+
+    fn prepare(&self, wanted: &[Wanted<'_>], owner: &str) -> Result<Prepared, Failure> {
+        let mut prepared = ferry::prepare(self.netns.try_clone()?, &self.order(wanted, owner))?;
+        narrow(self.wishes, wanted, prepared.lent_mut());
+        Ok(prepared)
     }
 
     fn order<'o>(&'o self, devices: &'o [Wanted<'o>], owner: &'o str) -> Order<'o> {
-        let (path, bundle) = (Some(self.path), Some(self.bundle));
-        Order { owner, path, bundle, devices, allow_uplink: self.wishes.allow_uplink, pin: true }
+        Order {
+            owner,
+            path: Some(self.path),
+            bundle: self.bundle,
+            devices,
+            allow_uplink: self.wishes.allow_uplink,
+            pin: true,
+        }
     }
 
     /// Takes over what the runtime has moved.

@@ -35,6 +35,8 @@ pub struct Spec {
     pub prestart_hooks: usize,
     /// How many hooks `hooks.createRuntime` has.
     pub create_runtime_hooks: usize,
+    /// `linux.sysctl` has one of a network device that is not in every namespace.
+    pub sets_devices: bool,
 }
 
 /// An entry of `linux.netDevices`.
@@ -84,8 +86,23 @@ impl Spec {
             has_uid_mappings: count(&["linux", "uidMappings"])? > 0,
             prestart_hooks: count(&["hooks", "prestart"])?,
             create_runtime_hooks: count(&["hooks", "createRuntime"])?,
+            // What else is wrong with them is for the runtime to say.
+            sets_devices: config
+                .members(&["linux", "sysctl"])
+                .ok()
+                .flatten()
+                .is_some_and(|sysctls| sysctls.iter().any(|(key, _)| is_of_device(key))),
         })
     }
+}
+
+/// True of `net.ipv4.conf.eth0.arp_ignore`, and of `net/ipv6/neigh/eth0/mcast_solicit`.
+fn is_of_device(sysctl: &str) -> bool {
+    let mut parts = sysctl.split(['.', '/']);
+    let (net, kind, device) = (parts.next(), parts.nth(1), parts.next());
+    net == Some("net")
+        && matches!(kind, Some("conf" | "neigh"))
+        && device.is_some_and(|device| !matches!(device, "all" | "default" | "lo"))
 }
 
 fn devices(config: &Document) -> Result<Vec<NetDevice>> {
@@ -168,6 +185,7 @@ mod tests {
                 has_uid_mappings: true,
                 prestart_hooks: 1,
                 create_runtime_hooks: 2,
+                sets_devices: false,
             }
         );
     }
@@ -182,6 +200,24 @@ mod tests {
         }
         let spec = read(r#"{"linux": {"uidMappings": [], "namespaces": [{"type": "network", "path": ""}]}}"#).unwrap();
         assert_eq!((spec.has_uid_mappings, spec.network), (false, Namespace::New));
+    }
+
+    #[test]
+    fn sysctls_of_devices() {
+        for (key, expected) in [
+            ("net.ipv4.conf.eth0.arp_ignore", true),
+            ("net/ipv6/neigh/eth0.7/mcast_solicit", true),
+            ("net.ipv4.conf.all.forwarding", false),
+            ("net.ipv6.conf.default.accept_ra", false),
+            ("net.ipv4.conf.lo.arp_ignore", false),
+            ("net.ipv4.ip_forward", false),
+            ("kernel.conf.conf.eth0", false),
+            ("net", false),
+        ] {
+            let spec = read(&format!(r#"{{"linux": {{"sysctl": {{"kernel.x": "1", "{key}": "1"}}}}}}"#)).unwrap();
+            assert_eq!(spec.sets_devices, expected, "{key}");
+        }
+        assert!(!read(r#"{"linux": {"sysctl": ["net.ipv4.conf.eth0.x"]}}"#).unwrap().sets_devices);
     }
 
     #[test]

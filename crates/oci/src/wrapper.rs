@@ -8,9 +8,10 @@
 pub mod command_line;
 
 use std::fmt;
+use std::path::Path;
 
-use crate::annotations::{self, Wishes};
-use crate::document::Document;
+use crate::annotations::{self, Restore, Wishes};
+use crate::document::{self, Document};
 use crate::entry::{self, Entry};
 use crate::spec::Spec;
 use crate::validate::{self, Circumstances, validate};
@@ -20,6 +21,7 @@ pub use command_line::{Call, Container, Format, Verb, read};
 
 const FIELD: &[u8] = b"netDevices";
 const DEVICES: [&str; 2] = ["linux", "netDevices"];
+const NAMESPACES: [&str; 2] = ["linux", "namespaces"];
 const PRESTART: [&str; 2] = ["hooks", "prestart"];
 const CREATE_RUNTIME: [&str; 2] = ["hooks", "createRuntime"];
 const POSTSTOP: [&str; 2] = ["hooks", "poststop"];
@@ -66,6 +68,46 @@ pub fn has_hook(config: &[u8]) -> bool {
         let hooks = config.elements(stage).ok().flatten().unwrap_or_default();
         hooks.into_iter().any(entry::is_ours)
     })
+}
+
+/// The configuration with the container's network namespace at `path`, which is there already; `None` if it says anything about
+/// a path, or if the path has no place in JSON. [`unplaced`] is the way back, to the byte.
+pub fn placed(config: &str, path: &Path) -> Option<String> {
+    let mut config = Document::read(config.as_bytes()).ok()?;
+    let (index, network) = network(&config)?;
+    let path = serde_json::to_string(path.to_str()?).ok()?;
+    if Document::read(network.as_bytes()).ok()?.get(&["path"]).is_some() {
+        return None;
+    }
+    config.edit_element(&NAMESPACES, index, |network| network.set(&["path"], &path)).ok()?;
+    Some(config.to_string())
+}
+
+/// The configuration without a path of the container's network namespace for which `is_ours` holds; `None` if it has none.
+pub fn unplaced(config: &[u8], is_ours: impl Fn(&Path) -> bool) -> Option<String> {
+    let mut config = Document::read(config).ok()?;
+    let (index, network) = network(&config)?;
+    let path = document::member(network, "path").flatten().and_then(document::string)?;
+    if !is_ours(Path::new(&path)) {
+        return None;
+    }
+    let remove = |network: &mut Document| {
+        network.remove(&["path"]);
+        Ok(())
+    };
+    config.edit_element(&NAMESPACES, index, remove).ok()?;
+    Some(config.to_string())
+}
+
+/// The entry of the container's network namespace, and which one it is.
+fn network(config: &Document) -> Option<(usize, &str)> {
+    let elements = config.elements(&NAMESPACES).ok()??;
+    let is_it = |raw: &&str| {
+        let kind = document::member(raw, "type").flatten().and_then(document::string);
+        kind.as_deref() == Some("network")
+    };
+    let index = elements.iter().position(is_it)?;
+    Some((index, elements[index]))
 }
 
 impl Request {
@@ -116,12 +158,20 @@ impl Request {
         refusals
     }
 
+    /// True if anything is to be done when the container is gone. What its annotations say, a runtime tells the hook.
+    fn comes_home(&self) -> bool {
+        Wishes::read(&self.spec.annotations)
+            .map_or(true, |wishes| self.spec.devices.iter().any(|device| wishes.restore(&device.host) != Restore::None))
+    }
+
     fn replace(&mut self, hook: Entry) -> Result<()> {
         let hook = hook.with_devices(&self.spec.devices).to_json()?;
         // Hooks of prestart run before those of createRuntime, and may need the devices.
         let first = if self.spec.prestart_hooks > 0 { PRESTART } else { CREATE_RUNTIME };
         self.config.push_front(&first, &hook)?;
-        self.config.push_back(&POSTSTOP, &hook)?;
+        if self.comes_home() {
+            self.config.push_back(&POSTSTOP, &hook)?;
+        }
         self.config.remove(&DEVICES);
         Ok(())
     }

@@ -125,3 +125,68 @@ fn whatever_is_wrong_is_said_at_once() {
     let error = Request::read(br#"{"linux":{"netDevices":["#).unwrap_err();
     assert!(error.to_string().starts_with("line 1, column 24: EOF"), "{error}");
 }
+
+#[test]
+fn a_namespace_of_ours_comes_and_goes_without_a_trace() {
+    let is_ours = |path: &Path| path.starts_with("/run/pins");
+    for (text, placed_text) in [
+        (
+            r#"{"linux":{"namespaces":[{"type":"pid"},{"type":"network"}]}}"#,
+            r#"{"linux":{"namespaces":[{"type":"pid"},{"type":"network","path":"/run/pins/a b\""}]}}"#,
+        ),
+        (
+            "{\"linux\": {\"namespaces\": [\n  { \"x\": 1e400, \"type\" : \"net\\u0077ork\" }\n]}}",
+            "{\"linux\": {\"namespaces\": [\n  { \"x\": 1e400, \"type\" : \"net\\u0077ork\", \"path\" : \"/run/pins/a b\\\"\" }\n]}}",
+        ),
+    ] {
+        let there = placed(text, Path::new("/run/pins/a b\"")).unwrap();
+        assert_eq!(Document::read(there.as_bytes()).unwrap(), Document::read(placed_text.as_bytes()).unwrap());
+        assert_eq!(unplaced(there.as_bytes(), is_ours).unwrap(), text);
+    }
+    // It says something of a path, or there is none that it could be said of.
+    for path in [r#""path":"/run/netns/a""#, r#""path":"""#, r#""path":null"#, r#""p\u0061th":"/a""#] {
+        let text = format!(r#"{{"linux":{{"namespaces":[{{"type":"network",{path}}}]}}}}"#);
+        assert_eq!(placed(&text, Path::new("/run/pins/a")), None, "{text}");
+        assert_eq!(unplaced(text.as_bytes(), is_ours), None, "{text}");
+    }
+    for text in [
+        "{}",
+        r#"{"linux":{"namespaces":[]}}"#,
+        r#"{"linux":{"namespaces":[{"type":"pid","path":"/run/pins/a"}]}}"#,
+        "x",
+    ] {
+        assert_eq!(placed(text, Path::new("/run/pins/a")), None, "{text}");
+        assert_eq!(unplaced(text.as_bytes(), is_ours), None, "{text}");
+    }
+}
+
+#[test]
+fn our_hook_is_known_again() {
+    for (text, expected) in [
+        (r#"{"hooks":{"createRuntime":[{"path":"/a","args":["netferry","oci","hook","--device=a"]}]}}"#, true),
+        (r#"{"hooks":{"prestart":[{"path":"/b"},{"path":"/a","args":["netferry","oci","hook"]}]}}"#, true),
+        (r#"{"hooks":{"poststop":[{"path":"/a","args":["netferry","oci","hook"]}]}}"#, false),
+        (r#"{"hooks":{"createRuntime":[{"path":"/a","args":["netferry","oci"]}]}}"#, false),
+        (r#"{"hooks":{"createRuntime":["netferry",{"args":"netferry"}]}}"#, false),
+        (r#"{"netferry"#, false),
+    ] {
+        assert_eq!(has_hook(text.as_bytes()), expected, "{text}");
+    }
+}
+
+#[test]
+fn nothing_is_hooked_behind_what_stays_with_the_container() {
+    for (annotations, expected) in [
+        (r#"{}"#, true),
+        (r#"{"dev.netferry.restore":"none"}"#, false),
+        (r#"{"dev.netferry.restore":"none","dev.netferry.restore.b":"all"}"#, true),
+    ] {
+        let text = format!(
+            r#"{{"annotations":{annotations},"linux":{{"namespaces":[{{"type":"network"}}],"netDevices":{{"a":{{}},"b":{{}}}}}}}}"#
+        );
+        let request = Request::read(text.as_bytes()).unwrap().unwrap();
+        let circumstances = Circumstances { is_host_netns: Some(false), owns_namespaces: true };
+        let rewritten = request.rewrite(&circumstances, Entry::new(Path::new("/netferry")).unwrap()).unwrap();
+        assert_eq!(rewritten.contains("poststop"), expected, "{rewritten}");
+    }
+}

@@ -131,6 +131,14 @@ impl Entry {
         })
     }
 
+    /// The device that is named `device` at home, or alternatively so.
+    pub fn named(&self, device: &str) -> Option<&Lent> {
+        self.lent.iter().find(|lent| {
+            let identity = &lent.device.identity;
+            identity.name == device || identity.altnames.iter().any(|altname| altname == device)
+        })
+    }
+
     /// The error that the owner has the devices.
     pub(crate) fn lent_already(&self) -> Error {
         let devices = self.lent.iter().map(|lent| lent.device.identity.name.clone()).collect();

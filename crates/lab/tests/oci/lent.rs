@@ -19,6 +19,8 @@ with_each_runtime!(
     a_call_that_was_cut_off_is_done_again,
     a_hook_for_each_device,
     a_hook_behind_ours_fails,
+    carried_ahead,
+    carried_ahead_but_for_a_user_namespace,
     a_runtime_gives_up,
     a_container_that_is_there_keeps_its_device,
     a_device_is_not_brought_home_if_nobody_wants_it
@@ -409,6 +411,67 @@ fn a_hook_behind_ours_fails(runtime: &Runtime) {
         }
         judge(&node, &before);
     }
+}
+
+/// The namespace is there before the container, and is to it as one that the runtime has made: `lo` is up, sysctls of the network
+/// can be set, and no file says anything of it afterwards. The namespace of a pod stays what it is.
+fn carried_ahead(runtime: &Runtime) {
+    let (node, before) = stage();
+    let wrapped = wrapped(&node, runtime);
+    at_home(&node, "ip netns add pod");
+    for pod in [false, true] {
+        let task = task(&node, &wrapped, |config| {
+            config["linux"]["netDevices"] = json!({"d0": {"name": "eth9"}});
+            config["linux"]["sysctl"] = json!({"net.ipv4.conf.eth9.arp_ignore": "1", "net.ipv4.ip_default_ttl": "33"});
+            annotated(config, "restore", "all");
+            if pod {
+                config["linux"]["namespaces"][4]["path"] = "/run/netns/pod".into();
+            }
+        });
+        task.create().unwrap().success().unwrap();
+        let network: Value = serde_json::from_str(&task.bundle().read("config.json").unwrap()).unwrap();
+        let expected =
+            if pod { json!({"type": "network", "path": "/run/netns/pod"}) } else { json!({"type": "network"}) };
+        assert_eq!(network["linux"]["namespaces"][4], expected);
+        // By somebody who did not know the container's process, and then did.
+        let journal = at_home(&node, "cat /run/netferry/lent/*.json");
+        let path = if pod { "/run/netns/pod".to_owned() } else { format!("/proc/{}/ns/net", task.pid().unwrap()) };
+        assert!(
+            journal.contains(&format!(r#"{{"claimed":{{"bundle":"/run/bundle-c1","netns":"{path}"}}}}"#)),
+            "{journal}"
+        );
+        let listed: Value = serde_json::from_str(&at_home(&node, &format!("{} list --json", netferry()))).unwrap();
+        assert!(listed.to_string().contains(&format!(r#""netns":"{path}""#)), "{listed}");
+        assert_eq!(task.inside(["sh", "-c", LOOK]).unwrap().stdout, THERE);
+        let sysctls =
+            "cd /proc/sys/net/ipv4; cat conf/eth9/arp_ignore ip_default_ttl; ip -o link show lo | grep -c ,UP || true";
+        let there = task.inside(["sh", "-c", sysctls]).unwrap().stdout;
+        assert_eq!(there, if pod { "1\n33\n0\n" } else { "1\n33\n1\n" });
+        task.start().unwrap().success().unwrap();
+        task.delete(true).unwrap().success().unwrap();
+        at_home(&node, "ip link show d0");
+    }
+    at_home(&node, "ip netns del pod");
+    judge(&node, &before);
+}
+
+/// It is to own its network namespace, and is not there yet: the hook carries.
+fn carried_ahead_but_for_a_user_namespace(runtime: &Runtime) {
+    let (node, before) = stage();
+    let task = task(&node, &wrapped(&node, runtime), |config| {
+        config["linux"]["netDevices"] = json!({"d0": {"name": "eth9"}});
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        let mappings = json!([{"containerID": 0, "hostID": 0, "size": 4_294_967_295_u32}]);
+        (config["linux"]["uidMappings"], config["linux"]["gidMappings"]) = (mappings.clone(), mappings);
+        annotated(config, "restore", "all");
+    });
+    task.create().unwrap().success().unwrap();
+    let journal = at_home(&node, "cat /run/netferry/lent/*.json");
+    assert!(journal.contains("carried") && !journal.contains("claimed"), "{journal}");
+    assert_eq!(task.inside(["sh", "-c", LOOK]).unwrap().stdout, THERE);
+    task.delete(true).unwrap().success().unwrap();
+    drop(task);
+    judge(&node, &before);
 }
 
 /// The container is refused behind our hook, of which crun calls none of the end then: netferry in front of it brings the

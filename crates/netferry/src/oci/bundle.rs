@@ -5,11 +5,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use ::oci::wrapper::unplaced;
 use ::oci::{Document, Spec};
 use cni::Error;
+use ferry::Journal;
 
 use crate::home::failed;
+use crate::replace::replace;
 
+/// What it is called.
+pub const CONFIG: &str = "config.json";
 /// The longest one, in bytes: many times what engines write.
 const LONGEST: u64 = 16 << 20;
 
@@ -18,11 +23,23 @@ const LONGEST: u64 = 16 << 20;
 /// # Errors
 /// It is not there, or not what it should be; the error names the file and the field.
 pub fn spec(bundle: &Path) -> Result<Spec, Error> {
-    let path = bundle.join("config.json");
+    let path = bundle.join(CONFIG);
     let wrong = |why: &dyn std::fmt::Display| failed(&format!("{}: {why}", path.display()));
     let missing = || wrong(&"No such file or directory; name the directory of a bundle");
     let (text, _) = read(&path).map_err(|error| wrong(&error))?.ok_or_else(missing)?;
     Document::read(&text).and_then(|config| Spec::read(&config)).map_err(|error| wrong(&error))
+}
+
+/// Gives the file `config` back what it says without a namespace of ours, to which devices were carried ahead: the next container
+/// of the bundle has one of its own.
+///
+/// # Errors
+/// It cannot be read, or written.
+pub fn unplace(config: &Path, journal: &Journal) -> Result<(), String> {
+    let Some((text, metadata)) = read(config)? else { return Ok(()) };
+    let Some(text) = unplaced(&text, |path| journal.has_pin(path)) else { return Ok(()) };
+    let path = config.canonicalize().map_err(|error| format!("look at it: {error}"))?;
+    replace(&path, text.as_bytes(), Some(&metadata))
 }
 
 /// What is in the file `config`, and what the file is; `None` if there is none.

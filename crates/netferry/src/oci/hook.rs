@@ -54,6 +54,10 @@ impl Hook {
         let journal = options.journal();
         match state.stage() {
             Some(Stage::Create) => {
+                // The runtime has read it, and entered the namespace that it names.
+                let config = state.bundle.join(bundle::CONFIG);
+                bundle::unplace(&config, &journal)
+                    .map_err(|error| failed(&format!("{}: {error}", config.display())))?;
                 let spec = self.spec(&state)?;
                 let notes = hook::create(&journal, &state, &spec).map_err(|error| failed(&error))?;
                 notes.iter().for_each(|note| eprintln!("netferry: {note}"));

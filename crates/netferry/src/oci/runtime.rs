@@ -21,6 +21,8 @@ use clap::Args;
 use ferry::{Journal, journal};
 use oci::wrapper::{self, Call, Verb};
 
+use self::beside::Beside;
+use self::config::Outcome;
 use crate::options::{self, Options};
 
 /// What the program is called in front of a runtime, before the runtime's name.
@@ -74,13 +76,24 @@ fn front(named: Option<&Path>, names: &[&str], journal: Option<&Path>, args: &[O
 fn act(runtime: &Path, journal: Option<&Path>, call: &Call, args: &[OsString]) -> Result<ExitCode, Vec<String>> {
     match &call.verb {
         Verb::Features => return features::print(runtime, args).map_err(|error| vec![error]),
-        Verb::Create(container) if config::rewrite(container, journal)? => {
-            let journal = Journal::at(journal.unwrap_or(Path::new(journal::DEFAULT)));
-            return beside::run(runtime, args, call, container, &journal).map_err(|error| vec![error]);
+        Verb::Create(container) => {
+            let ours = absolute(journal).map_err(|error| vec![error])?;
+            let ahead = match config::rewrite(container, journal, &ours)? {
+                Outcome::Alone => return Err(vec![process::become_program(runtime, args)]),
+                Outcome::Hooked => None,
+                Outcome::Ahead(ahead) => Some(*ahead),
+            };
+            return Beside { runtime, args, call, container, journal: &ours }.run(ahead);
         }
-        Verb::Create(_) | Verb::Other => {}
+        Verb::Other => {}
     }
     Err(vec![process::become_program(runtime, args)])
+}
+
+/// The journal in the directory `named`, or in the usual one: the runtime may have another working directory.
+fn absolute(named: Option<&Path>) -> Result<Journal, String> {
+    let path = std::path::absolute(named.unwrap_or(Path::new(journal::DEFAULT)));
+    path.map(Journal::at).map_err(|error| format!("{}: {error}", options::JOURNAL))
 }
 
 #[cfg(test)]

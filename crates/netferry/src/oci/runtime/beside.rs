@@ -5,18 +5,21 @@
 //! process hands on; signals reach it, and its end is ours.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use ferry::Journal;
+use ferry::{Journal, Returned};
 use oci::hook;
+use oci::hook::ahead::{Ahead, Arrived, Underway};
 use oci::wrapper::{Call, Container};
-use rustix::process::{Pid, WaitStatus};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitStatus, waitid};
 
 use super::log;
 use super::process::become_program;
 use crate::child;
+use crate::oci::bundle;
 use crate::signals::Signals;
 
 /// The process that systemd has given sockets (`sd_listen_fds(3)`).
@@ -24,39 +27,171 @@ const LISTEN_PID: &str = "LISTEN_PID";
 /// What a shell adds to the number of a signal.
 const BY_SIGNAL: i32 = 128;
 
-/// Has the runtime create the container, called with `args`, and ends as it does. If there is no container then, its devices
-/// come home.
-///
-/// # Errors
-/// The system has no process for it.
-pub fn run(
-    runtime: &Path,
-    args: &[OsString],
-    call: &Call,
-    container: &Container,
-    journal: &Journal,
-) -> Result<ExitCode, String> {
-    let failed = |error: io::Error| format!("run the runtime {}: {error}", runtime.display());
-    let signals = Signals::block().map_err(failed)?;
-    let parent = rustix::process::getpid();
-    // SAFETY: this process has one thread, so the child has everything that it needs.
-    let child = match unsafe { libc::fork() } {
-        -1 => return Err(failed(io::Error::last_os_error())),
-        0 => {
-            hand_on_sockets(parent);
-            let begun = child::begin(parent, &signals).map_err(failed);
-            log::complain(call, &[begun.err().unwrap_or_else(|| become_program(runtime, args))]);
-            return Ok(ExitCode::FAILURE);
+/// A call of the runtime that creates a container with devices.
+pub struct Beside<'a> {
+    /// The program.
+    pub runtime: &'a Path,
+    /// What it is called with.
+    pub args: &'a [OsString],
+    /// What of that is understood.
+    pub call: &'a Call,
+    /// The container.
+    pub container: &'a Container,
+    /// Where its devices are written down, at an absolute path.
+    pub journal: &'a Journal,
+}
+
+impl Beside<'_> {
+    /// Has the runtime create the container, and carries `ahead` meanwhile; ends as the runtime does. If there is no container
+    /// then, its devices come home.
+    ///
+    /// # Errors
+    /// The devices cannot be carried, where that must be done first; the system has no process for the runtime.
+    pub fn run(&self, ahead: Option<Ahead>) -> Result<ExitCode, Vec<String>> {
+        let is_placed = ahead.as_ref().is_some_and(|ahead| ahead.place().is_some());
+        let journey = match ahead {
+            Some(ahead) if ahead.is_first => ahead.carry().map(|underway| Some(Journey::Underway(underway))),
+            ahead => Ok(ahead.map(Journey::Ahead)),
+        };
+        let journey = journey.map_err(|failure| self.refused(vec![failure.to_string()], is_placed))?;
+        let failed = |error: io::Error| format!("run the runtime {}: {error}", self.runtime.display());
+        let parent = rustix::process::getpid();
+        let (signals, child) = match Signals::block().and_then(|signals| Ok((signals, fork()?))) {
+            Ok((signals, None)) => {
+                hand_on_sockets(parent);
+                let begun = child::begin(parent, &signals).map_err(failed);
+                let problem = begun.err().unwrap_or_else(|| become_program(self.runtime, self.args));
+                log::complain(self.call, &[problem]);
+                // Everything is the parent's to end.
+                std::mem::forget(journey);
+                return Ok(ExitCode::FAILURE);
+            }
+            Ok((signals, Some(child))) => (signals, child),
+            Err(error) => {
+                let left = journey.and_then(|journey| journey.abandon().err()).unwrap_or_default();
+                return Err(self.refused(std::iter::once(failed(error)).chain(left).collect(), is_placed));
+            }
+        };
+        let carried = journey.map_or(Ok(None), |journey| journey.go_on(child));
+        let status = child::wait_for(child, &signals);
+        let mut problems = self.end(carried, is_placed, status);
+        if status.exit_status() != Some(0) {
+            problems.extend(self.give_up().err());
         }
-        child => Pid::from_raw(child).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?,
-    };
-    let status = child::wait_for(child, &signals);
-    if status.exit_status() != Some(0)
-        && let Err(problem) = give_up(runtime, call, container, journal)
-    {
-        log::complain(call, &[problem]);
+        if !problems.is_empty() {
+            log::complain(self.call, &problems);
+        }
+        Ok(end_as(status, &signals))
     }
-    Ok(end_as(status, &signals))
+
+    /// What is wrong before there is a runtime, and whether the configuration can be as it was.
+    fn refused(&self, mut problems: Vec<String>, is_placed: bool) -> Vec<String> {
+        if is_placed {
+            problems.extend(self.unplace().err());
+        }
+        problems
+    }
+
+    /// Brings home what was carried ahead, if no hook has claimed it; returns what is to be said.
+    fn end(&self, carried: Result<Option<Arrived>, Vec<String>>, is_placed: bool, status: WaitStatus) -> Vec<String> {
+        let mut problems = Vec::new();
+        match carried {
+            Ok(None) => {}
+            Ok(Some(arrived)) => match arrived.end(self.journal) {
+                Ok(None) => {}
+                Ok(Some(returned)) => {
+                    tell(&returned);
+                    if status.exit_status() == Some(0) {
+                        let runtime = self.runtime.display();
+                        problems.push(format!("{runtime} has called no hook: the container's devices are home again"));
+                    }
+                }
+                Err(failure) => problems.push(failure.to_string()),
+            },
+            // The hook has tried it once more; only if that has failed too, somebody wants to know.
+            Err(why) if status.exit_status() != Some(0) => problems.extend(why),
+            Err(_) => {}
+        }
+        if is_placed {
+            problems.extend(self.unplace().err());
+        }
+        problems
+    }
+
+    fn unplace(&self) -> Result<(), String> {
+        let config = &self.container.config;
+        bundle::unplace(config, self.journal).map_err(|error| format!("{}: {error}", config.display()))
+    }
+
+    /// Brings home what a container has that does not exist.
+    fn give_up(&self) -> Result<(), String> {
+        let Container { id, bundle, .. } = self.container;
+        let failed = |error: &dyn Display| format!("bring home the devices of {id}: {error}");
+        // The hook names it by the path without links, which nobody can ask for without a directory.
+        let bundle = if bundle == Path::new("") { Path::new(".") } else { bundle };
+        let bundle = bundle.canonicalize().map_err(|error| failed(&error))?;
+        if hook::has_devices(self.journal, id, &bundle).map_err(|error| failed(&error))?
+            && !self.exists().map_err(|error| failed(&error))?
+        {
+            tell(&hook::stop(self.journal, id, &bundle).map_err(|error| failed(&error))?);
+        }
+        Ok(())
+    }
+
+    /// True if the runtime has such a container: what was asked for was to create it once more.
+    fn exists(&self) -> io::Result<bool> {
+        let id = &self.container.id;
+        let mut command = Command::new(self.runtime);
+        command.args(&self.call.global).arg("state").args(id.starts_with('-').then_some("--")).arg(id);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(command.status()?.success())
+    }
+}
+
+/// Another process like this one; `None` in that.
+fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: this process has one thread, so that the other has everything that it needs.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        child => Ok(Pid::from_raw(child)),
+    }
+}
+
+/// How far devices are that go ahead.
+enum Journey {
+    Ahead(Ahead),
+    Underway(Underway),
+}
+
+impl Journey {
+    /// Carries them, unless the runtime has ended already.
+    ///
+    /// # Errors
+    /// Why not, and what could not be put back.
+    fn go_on(self, runtime: Pid) -> Result<Option<Arrived>, Vec<String>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if !matches!(waitid(WaitId::Pid(runtime), options), Ok(None)) {
+            return self.abandon().map(|()| None);
+        }
+        let underway = match self {
+            Self::Ahead(ahead) => ahead.carry(),
+            Self::Underway(underway) => Ok(underway),
+        };
+        underway.and_then(Underway::arrive).map(Some).map_err(|failure| vec![failure.to_string()])
+    }
+
+    fn abandon(self) -> Result<(), Vec<String>> {
+        match self {
+            Self::Ahead(ahead) => ahead.abandon(),
+            Self::Underway(underway) => underway.abandon(),
+        }
+    }
+}
+
+fn tell(returned: &[Returned]) {
+    for one in returned {
+        one.notes.iter().for_each(|note| eprintln!("netferry: {}: {note}", one.device));
+    }
 }
 
 /// In the child: sockets are for the process that is named.
@@ -65,31 +200,6 @@ fn hand_on_sockets(parent: Pid) {
         // SAFETY: this process has one thread.
         unsafe { std::env::set_var(LISTEN_PID, rustix::process::getpid().to_string()) };
     }
-}
-
-/// Brings home what a container has that does not exist.
-fn give_up(runtime: &Path, call: &Call, container: &Container, journal: &Journal) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("bring home the devices of {}: {error}", container.id);
-    // The hook names it by the path without links, which nobody can ask for without a directory.
-    let bundle = if container.bundle == Path::new("") { Path::new(".") } else { &container.bundle };
-    let bundle = bundle.canonicalize().map_err(|error| failed(&error))?;
-    if !hook::has_devices(journal, &container.id, &bundle).map_err(|error| failed(&error))?
-        || exists(runtime, call, &container.id).map_err(|error| failed(&error))?
-    {
-        return Ok(());
-    }
-    for one in hook::stop(journal, &container.id, &bundle).map_err(|error| failed(&error))? {
-        one.notes.iter().for_each(|note| eprintln!("netferry: {}: {note}", one.device));
-    }
-    Ok(())
-}
-
-/// True if the runtime has such a container: what was asked for was to create it once more.
-fn exists(runtime: &Path, call: &Call, id: &str) -> io::Result<bool> {
-    let mut command = Command::new(runtime);
-    command.args(&call.global).arg("state").args(id.starts_with('-').then_some("--")).arg(id);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(command.status()?.success())
 }
 
 fn end_as(status: WaitStatus, signals: &Signals) -> ExitCode {
