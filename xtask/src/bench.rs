@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: netferry against the Go plugins, against crun and against a floor, in one run, taking turns.
+//! `cargo xtask bench`: netferry against the Go plugins, against crun and runc, and against a floor, in one run, taking turns.
 //!
 //! It builds what it measures, starts itself again in namespaces of its own, and there calls everybody's plugins as a
 //! runtime would, and runtimes as an engine would. The table goes to standard output, progress to standard error, and a

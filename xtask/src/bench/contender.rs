@@ -14,6 +14,8 @@ pub enum Contender {
     GoSid,
     /// crun of Debian sid, alone.
     Crun,
+    /// runc of Debian experimental, alone.
+    Runc,
     /// A static program that does the same netlink work and nothing else.
     Floor,
 }
@@ -27,6 +29,7 @@ impl Contender {
             Contender::GoLegacy => "go-legacy",
             Contender::GoSid => "go-sid",
             Contender::Crun => "crun",
+            Contender::Runc => "runc",
             Contender::Floor => "floor",
         }
     }
@@ -39,6 +42,7 @@ impl Contender {
             Contender::GoLegacy => "r-go-legacy",
             Contender::GoSid => "r-go-sid",
             Contender::Crun => "r-crun",
+            Contender::Runc => "r-runc",
             Contender::Floor => "r-floor",
         }
     }
@@ -52,6 +56,7 @@ impl Contender {
             Contender::Floor => 104,
             Contender::GoSid => 105,
             Contender::Crun => 106,
+            Contender::Runc => 107,
         }
     }
 

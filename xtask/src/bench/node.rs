@@ -108,7 +108,7 @@ pub fn enter(plugins: &Path, floor: &Path, options: &Options) -> Result<(), Stri
         command.arg("--sid").arg(&sid.directory).arg(&sid.version);
     }
     if let Some(oci) = &options.oci {
-        command.arg("--oci").args([&oci.netferry, &oci.crun, &oci.rootfs]);
+        command.arg("--oci").args([&oci.netferry, &oci.crun, &oci.runc, &oci.rootfs]);
     }
     command.args(options.only.iter().flat_map(|only| ["--only", only]));
     command.args(options.quick.then_some("--quick")).args(options.json.then_some("--json"));

@@ -1,13 +1,13 @@
 //! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node that netferry brings home,
 //! with one that it gives away, and without any; and `create` and `delete`, of which engines make a container's life.
 //!
-//! The same bundle, but for names, runs by crun alone, which moves `linux.netDevices` itself, and by crun behind netferry. No
-//! cgroup is made for anybody, and a run that left one is an error. Proof is by iproute2's words, by what the container sees
+//! The same bundle, but for names, runs by crun or runc alone, which move `linux.netDevices` themselves, and by the same behind
+//! netferry. crun makes no cgroup, runc one for each container, and a run that left one is an error. Proof is by iproute2's words, by what the container sees
 //! in a first, untimed call, and by the carrier that a device's peer loses when the device moves. See config-linux.md of the
 //! runtime specification, and crun(1).
 
 use crate::bench::call::{Done, settle, timed};
-use crate::bench::contender::Contender::{self, Crun, Ours};
+use crate::bench::contender::Contender::{self, Crun, Ours, Runc};
 use crate::bench::node::{PATH, run};
 use crate::bench::options::{Oci, Options};
 use crate::bench::stats::Results;
@@ -17,10 +17,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The rows.
-const ROWS: [Row; 3] = [
-    Row { key: "oci", has_device: true, comes_home: true },
-    Row { key: "oci-given", has_device: true, comes_home: false },
-    Row { key: "oci-plain", has_device: false, comes_home: false },
+const ROWS: [Row; 4] = [
+    Row { key: "oci", peer: Crun, has_device: true, comes_home: true },
+    Row { key: "oci-given", peer: Crun, has_device: true, comes_home: false },
+    Row { key: "oci-plain", peer: Crun, has_device: false, comes_home: false },
+    Row { key: "oci-runc", peer: Runc, has_device: true, comes_home: true },
 ];
 /// The operations, as the runtime calls them.
 const RUN: &str = "run";
@@ -32,8 +33,8 @@ const DELETE: &str = "delete";
 const ROOT: &str = "/run/bench/oci-root";
 /// What names of containers begin with: nobody else on the machine may call a cgroup so.
 const PREFIX: &str = "netferry-bench-oci";
-/// netferry, by the name that puts it in front of crun.
-const WRAPPER: &str = "/run/bench/netferry-crun";
+/// netferry, by a name that puts it in front of a runtime.
+const WRAPPER: &str = "/run/bench/netferry-runtime";
 const BATCH: &str = "/run/bench/oci-device";
 const CGROUP: &str = "/sys/fs/cgroup";
 /// The kernel takes a namespace apart when its last user has gone, holding RTNL and waiting for grace periods: nobody's next
@@ -51,6 +52,8 @@ const LOOK: [&str; 4] = ["/bin/cat", "/proc/net/dev", "/proc/net/fib_trie", "/pr
 struct Row {
     /// What the row is called.
     key: &'static str,
+    /// The runtime: alone, and behind netferry.
+    peer: Contender,
     /// A device of the node.
     has_device: bool,
     /// netferry brings the device home; otherwise it ends with the container, as it does for others.
@@ -80,7 +83,7 @@ pub fn measure(options: &Options, results: &mut Results) -> Result<(), String> {
 /// Lets both run the container in turn, as `rows::alternate` does; one whose device comes home is created and deleted besides.
 fn compare(oci: &Oci, n: usize, row: Row, results: &mut Results) -> Result<(), String> {
     let warm = (n / 10).max(2);
-    let contenders = [Ours, Crun];
+    let contenders = [Ours, row.peer];
     let ops: &[&str] = if row.comes_home { &[RUN, CREATE, DELETE] } else { &[RUN] };
     let mut samples = contenders.map(|_| vec![Vec::new(); ops.len()]);
     for round in 0..warm + n {
@@ -158,7 +161,8 @@ impl Container<'_> {
     fn call(&self, words: &[&str]) -> Result<Done, String> {
         timed(self.command().arg("--version"), "")?;
         settle();
-        timed(self.command().args(["--root", ROOT, "--cgroup-manager=disabled"]).args(words), "")
+        let without_cgroup = (self.row.peer == Crun).then_some("--cgroup-manager=disabled");
+        timed(self.command().args(["--root", ROOT]).args(without_cgroup).args(words), "")
     }
 
     /// Looks whether nothing is left of it, and what has become of the device.
@@ -181,6 +185,8 @@ impl Container<'_> {
         let seen = self.run(&LOOK)?.stdout;
         let subnet = self.who.subnet();
         let words = ["net0:".to_owned(), format!("10.{subnet}.3.5"), format!("fd00{subnet:0>4}0003{:0>20}", 5)];
+        // runc alone loses what is not IPv4.
+        let words = if self.who == Runc { &words[..2] } else { &words[..] };
         match words.iter().find(|word| seen.contains(word.as_str()) != self.row.has_device) {
             Some(word) if self.row.has_device => Err(format!("the container lacks {word}:\n{seen}")),
             Some(word) => Err(format!("the container has {word}:\n{seen}")),
@@ -197,11 +203,12 @@ impl Container<'_> {
     }
 
     fn command(&self) -> Command {
-        let program = if self.who == Ours { Path::new(WRAPPER) } else { &self.oci.crun };
+        let runtime = if self.row.peer == Runc { &self.oci.runc } else { &self.oci.crun };
+        let program = if self.who == Ours { Path::new(WRAPPER) } else { runtime };
         let mut command = Command::new(program);
         command.env_clear().env("PATH", PATH);
         if self.who == Ours {
-            command.env("NETFERRY_RUNTIME", &self.oci.crun);
+            command.env("NETFERRY_RUNTIME", runtime);
         }
         command
     }
@@ -326,13 +333,15 @@ mod tests {
 
     #[test]
     fn configurations_differ_in_names_alone() {
-        let oci = Oci { netferry: "/netferry".into(), crun: "/crun".into(), rootfs: "/rootfs".into() };
+        let [netferry, crun, runc, rootfs] = ["/netferry", "/crun", "/runc", "/rootfs"].map(PathBuf::from);
+        let oci = Oci { netferry, crun, runc, rootfs };
         for row in ROWS {
             let of = |who| Container { oci: &oci, who, row }.configuration(&TRUE);
-            assert_eq!(of(Ours), of(Crun).replace("d-crun", "d-netferry"));
-            let devices = r#"{"type":"network"}],"netDevices":{"d-crun":{"name":"net0"}}}"#;
-            assert_eq!(of(Crun).contains(devices), row.has_device, "{row:?}");
-            let gives = of(Crun).ends_with(r#"}},"annotations":{"dev.netferry.restore":"none"}}"#);
+            let device = row.peer.device();
+            assert_eq!(of(Ours), of(row.peer).replace(&device, "d-netferry"));
+            let devices = format!(r#"{{"type":"network"}}],"netDevices":{{"{device}":{{"name":"net0"}}}}}}"#);
+            assert_eq!(of(row.peer).contains(&devices), row.has_device, "{row:?}");
+            let gives = of(row.peer).ends_with(r#"}},"annotations":{"dev.netferry.restore":"none"}}"#);
             assert_eq!(gives, row.has_device && !row.comes_home, "{row:?}");
         }
     }

@@ -29,6 +29,8 @@ pub struct Oci {
     pub netferry: PathBuf,
     /// The newest crun.
     pub crun: PathBuf,
+    /// The newest runc.
+    pub runc: PathBuf,
     /// What the containers have for `/`.
     pub rootfs: PathBuf,
 }
@@ -40,9 +42,9 @@ impl Oci {
     /// Something is not there.
     pub fn new(netferry: &Path, runtimes: &Path) -> Result<Oci, String> {
         let full = |path: &Path| path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
-        let [netferry, crun, rootfs] =
-            [full(netferry), full(&runtimes.join("crun-new")), full(&runtimes.join("rootfs"))];
-        Ok(Oci { netferry: netferry?, crun: crun?, rootfs: rootfs? })
+        let laid_out = |name: &str| full(&runtimes.join(name));
+        let (crun, runc, rootfs) = (laid_out("crun-new")?, laid_out("runc-new")?, laid_out("rootfs")?);
+        Ok(Oci { netferry: full(netferry)?, crun, runc, rootfs })
     }
 }
 
@@ -66,7 +68,7 @@ impl Options {
                 "--inside" => options.inside = Some((value()?.into(), value()?.into())),
                 "--oci" => {
                     let mut path = || value().map(PathBuf::from);
-                    options.oci = Some(Oci { netferry: path()?, crun: path()?, rootfs: path()? });
+                    options.oci = Some(Oci { netferry: path()?, crun: path()?, runc: path()?, rootfs: path()? });
                 }
                 "--sid" => options.sid = Some(Fetched { directory: value()?.into(), version: value()? }),
                 _ => return Err(USAGE.to_owned()),

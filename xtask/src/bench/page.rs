@@ -14,12 +14,15 @@ pub fn machine(options: &Options) -> String {
     let rustc = output(&["rustc", "--version"]);
     let peer = output(&["dpkg-query", "-W", "-f", "${Version}", "containernetworking-plugins"]);
     let sid = options.sid.as_ref().map_or(String::new(), |sid| format!(" (of sid: {})", sid.version));
-    let crun = |crun: &Path| output(&[&crun.to_string_lossy(), "--version"]).lines().next().map(str::to_owned);
-    let crun = options.oci.as_ref().and_then(|oci| crun(&oci.crun)).map_or(String::new(), |crun| format!(", {crun}"));
+    let version = |runtime: &Path| {
+        let said = output(&[&runtime.to_string_lossy(), "--version"]);
+        said.lines().next().map(|version| format!(", {version}")).unwrap_or_default()
+    };
+    let runtimes = options.oci.as_ref().map(|oci| version(&oci.crun) + &version(&oci.runc)).unwrap_or_default();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{cores} cores, {}, {}, peer: containernetworking-plugins {}{sid}{crun}, load at the start {load}",
+        "{cores} cores, {}, {}, peer: containernetworking-plugins {}{sid}{runtimes}, load at the start {load}",
         kernel.trim(),
         rustc.split(" (").next().unwrap_or_default().trim(),
         peer.trim()
@@ -86,12 +89,14 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
   sets it up. What waits for a grace period ends with a tick: calls begin at phases of a tick that are spread evenly.
 - `oci` runs a container whose program is `true`, with one up veth that has an address of each family: `crun` is that of
   Debian's suite sid, alone, which moves the device and has it end with the container; netferry stands in front of the same
-  crun, gives the container a hook instead, and has brought the device home, up and with its addresses, when the call
-  returns: it moves twice where crun moves once. Engines take a container's life apart: with `create` both have moved the
-  device in, with `delete` crun has done with it, and netferry has it home. The bundle is the same, written anew before each
-  call, and nobody makes a cgroup. A peer's device is made anew before each call; ours is the one that came home.
+  crun, carries the device itself, and has brought it home, up and with its addresses, when the call returns: it moves twice
+  where crun moves once. Engines take a container's life apart: with `create` both have moved the device in, with `delete` crun
+  has done with it, and netferry has it home. The bundle is the same, written anew before each call, and crun makes no cgroup. A
+  peer's device is made anew before each call; ours is the one that came home.
 - `oci-given` is the same, but the device ends with the container for both (`dev.netferry.restore: none`): what it costs that
-  netferry is in front, and that a hook moves the device, with nothing done besides.
+  netferry is in front, and moves the device, with nothing done besides.
+- `oci-runc` is `oci` with runc of Debian's suite experimental, which takes longer to prepare a container, so that most of the
+  first move is over by then, and which loses the IPv6 address.
 - `oci-plain` is the same container without a device.
 - `host-local-N` is address management alone, in a /16 with N addresses reserved, on tmpfs.
 - `sequential` adds 200 containers (60 with `--quick`) without removing any, `parallel` 100 (30) from 8 callers at once;

@@ -18,8 +18,8 @@ impl Table {
         for entry in results.entries.iter().filter(|entry| entry.unit == "ms" && entry.who == Contender::Ours.name()) {
             let of = |who: Contender| results.get(&entry.row, entry.op, who.name(), "ms");
             let floor = of(Contender::Floor);
-            let peers =
-                [Contender::Go, Contender::GoLegacy, Contender::GoSid, Contender::Crun].map(|who| (who, of(who)));
+            let peers = [Contender::Go, Contender::GoLegacy, Contender::GoSid, Contender::Crun, Contender::Runc]
+                .map(|who| (who, of(who)));
             let peers: Vec<_> = peers.into_iter().filter_map(|(who, stats)| Some((who.name(), stats?))).collect();
             for (who, peer) in peers {
                 let mut row = vec![entry.row.clone(), entry.op.to_owned()];

@@ -11,6 +11,7 @@ const GO: &str = Contender::Go.name();
 const LEGACY: &str = Contender::GoLegacy.name();
 const SID: &str = Contender::GoSid.name();
 const CRUN: &str = Contender::Crun.name();
+const RUNC: &str = Contender::Runc.name();
 const FLOOR: &str = Contender::Floor.name();
 
 enum Measure {
@@ -49,6 +50,8 @@ const TARGETS: &[(&str, Measure)] = &[
     ("host-device ADD, of the floor", Within("host-device", "ADD", FLOOR, 1.4)),
     ("host-device DEL, of the floor", Within("host-device", "DEL", FLOOR, 1.4)),
     ("OCI container with a device", Within("oci", "run", CRUN, 1.1)),
+    ("OCI container that keeps its device", Within("oci-given", "run", CRUN, 1.1)),
+    ("OCI container with a device, runc", Within("oci-runc", "run", RUNC, 1.1)),
     ("OCI container without devices", Adds("oci-plain", "run", CRUN, 3.0)),
     ("host-local ADD, 20,000 reserved", Faster("host-local-20000", "ADD", GO, 50.0)),
     ("host-local ADD, from 0 to 20,000", Grows(("host-local-0", "ADD"), ("host-local-20000", "ADD"), 1.2)),
