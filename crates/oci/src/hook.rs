@@ -100,19 +100,16 @@ pub fn stop(journal: &Journal, id: &str, bundle: &Path) -> Result<Vec<Returned>,
     Ok(share::leave(journal, &|entry, holder| is_of(id, bundle, entry, holder), None)?)
 }
 
-/// True if the container counts on any device.
+/// True if the container counts on any device, or may do so: what cannot be read may be of this one.
 ///
 /// # Errors
-/// The journal cannot be listed, or a file of it not be read: it may be of this one.
+/// The journal cannot be listed.
 pub fn has_devices(journal: &Journal, id: &str, bundle: &Path) -> Result<bool, Failure> {
-    for listed in recover::list(journal)? {
-        let listed = listed?;
+    let counts = |listed: &Listed| {
         let mut holders = std::iter::once(&listed.entry.owner).chain(&listed.holders);
-        if holders.any(|holder| is_of(id, bundle, &listed.entry, holder)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        holders.any(|holder| is_of(id, bundle, &listed.entry, holder))
+    };
+    Ok(recover::list(journal)?.iter().any(|listed| listed.as_ref().map_or(true, counts)))
 }
 
 /// To whom the journal says that devices are lent: `oci/ID/DEVICE,DEVICE`. No ID has a slash.

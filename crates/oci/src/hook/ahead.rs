@@ -42,6 +42,8 @@ pub struct Underway {
 
 /// Devices that were carried ahead by this process, which is in their namespace.
 pub struct Arrived {
+    /// What is worth knowing, in words.
+    pub notes: Vec<String>,
     owner: String,
     path: PathBuf,
     home: Netns,
@@ -130,9 +132,9 @@ impl Underway {
     /// # Errors
     /// Those of [`Ahead::carry`].
     pub fn arrive(self) -> Result<Arrived, Failure> {
-        let home = Netns::current()?;
+        let (home, notes) = (Netns::current()?, self.crossing.notes.clone());
         self.crossing.commit_with(|| self.netns.enter())?;
-        Ok(Arrived { owner: self.owner, path: self.path, home })
+        Ok(Arrived { notes, owner: self.owner, path: self.path, home })
     }
 
     /// Gives it up.

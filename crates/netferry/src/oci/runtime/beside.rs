@@ -177,7 +177,9 @@ impl Journey {
             Self::Ahead(ahead) => ahead.carry(),
             Self::Underway(underway) => Ok(underway),
         };
-        underway.and_then(Underway::arrive).map(Some).map_err(|failure| vec![failure.to_string()])
+        let arrived = underway.and_then(Underway::arrive).map_err(|failure| vec![failure.to_string()])?;
+        arrived.notes.iter().for_each(|note| eprintln!("netferry: {note}"));
+        Ok(Some(arrived))
     }
 
     fn abandon(self) -> Result<(), Vec<String>> {
