@@ -67,16 +67,20 @@ pub fn take_back(journal: &Journal, owner: &str, path: &Path) -> Result<Option<V
     Ok(Some(returned))
 }
 
-/// Lets go of everything that those of an entry for whom `is_who` holds count on; what nobody counts on is brought home,
-/// then or if somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
+/// Lets go of everything that those of an entry for whom `is_who` holds count on, and whose names begin with `who`; what nobody
+/// counts on is brought home, then or if somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
 ///
 /// # Errors
 /// The journal cannot be listed or written, or a file of it not be looked at: it may be one of theirs; the first of those of
 /// [`bring_home`]; after everything was tried.
-pub fn leave(journal: &Journal, is_who: &IsWho<'_>, hint: Option<&Path>) -> Result<Vec<Returned>> {
+pub fn leave(journal: &Journal, who: &str, is_who: &IsWho<'_>, hint: Option<&Path>) -> Result<Vec<Returned>> {
     let (mut returned, mut failed) = (Vec::new(), None);
     let counts = |held: &Held| held.holders.is_empty() || held.holders.iter().any(|holder| is_who(&held.entry, holder));
     for path in journal.files()? {
+        // There may be as many as the host has devices, and all but one are others'.
+        if !Journal::may_concern(&path, who) {
+            continue;
+        }
         let (entry, is_counted_on) = match journal.look(&path) {
             Ok(Some(Looked::Held(held))) if counts(&held) => (held.entry.clone(), !held.holders.is_empty()),
             // It may be about to let somebody in, or be what somebody was killed at.

@@ -97,7 +97,8 @@ const fn seen<'a>(devices: &'a [Wanted<'a>], allow_uplink: bool) -> Order<'a> {
 /// # Errors
 /// [`Failure::Ferry`]: a device is not home as it was; the journal keeps it.
 pub fn stop(journal: &Journal, id: &str, bundle: &Path) -> Result<Vec<Returned>, Failure> {
-    Ok(share::leave(journal, &|entry, holder| is_of(id, bundle, entry, holder), None)?)
+    let who = format!("{OWNER}{id}/");
+    Ok(share::leave(journal, &who, &|entry, holder| is_of(id, bundle, entry, holder), None)?)
 }
 
 /// True if the container counts on any device, or may do so: what cannot be read may be of this one.
@@ -163,7 +164,7 @@ fn clear_up(journal: &Journal, state: &State, netns: &Netns) -> Result<(), Failu
             _ => false,
         };
         if !is_there {
-            share::leave(journal, &|_, holder| holder == owner, None)?;
+            share::leave(journal, owner, &|_, holder| holder == owner, None)?;
         }
     }
     Ok(())
@@ -268,7 +269,7 @@ impl Call<'_> {
         let taken = joined.and_then(|()| if moved.is_empty() { self.carry(&here) } else { self.adopt(&moved) });
         taken.map_err(|failure| {
             // The mark on another's entry; our own is not there any more.
-            let left = share::leave(self.journal, &|_, holder| holder == self.owner, None);
+            let left = share::leave(self.journal, self.owner, &|_, holder| holder == self.owner, None);
             failure.after(left.err().iter().map(ToString::to_string).collect())
         })
     }

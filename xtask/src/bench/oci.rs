@@ -17,11 +17,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The rows.
-const ROWS: [Row; 4] = [
-    Row { key: "oci", peer: Crun, has_device: true, comes_home: true },
-    Row { key: "oci-given", peer: Crun, has_device: true, comes_home: false },
-    Row { key: "oci-plain", peer: Crun, has_device: false, comes_home: false },
-    Row { key: "oci-runc", peer: Runc, has_device: true, comes_home: true },
+const ROWS: [Row; 5] = [
+    Row { key: "oci", peer: Crun, has_device: true, by_hook: false, comes_home: true },
+    Row { key: "oci-given", peer: Crun, has_device: true, by_hook: false, comes_home: false },
+    Row { key: "oci-hook", peer: Crun, has_device: true, by_hook: true, comes_home: false },
+    Row { key: "oci-plain", peer: Crun, has_device: false, by_hook: false, comes_home: false },
+    Row { key: "oci-runc", peer: Runc, has_device: true, by_hook: false, comes_home: true },
 ];
 /// The operations, as the runtime calls them.
 const RUN: &str = "run";
@@ -56,6 +57,8 @@ struct Row {
     peer: Contender,
     /// A device of the node.
     has_device: bool,
+    /// The runtime alone calls our hook, which is told of the device, as CDI has it.
+    by_hook: bool,
     /// netferry brings the device home; otherwise it ends with the container, as it does for others.
     comes_home: bool,
 }
@@ -204,10 +207,10 @@ impl Container<'_> {
 
     fn command(&self) -> Command {
         let runtime = if self.row.peer == Runc { &self.oci.runc } else { &self.oci.crun };
-        let program = if self.who == Ours { Path::new(WRAPPER) } else { runtime };
-        let mut command = Command::new(program);
+        let is_wrapped = self.who == Ours && !self.row.by_hook;
+        let mut command = Command::new(if is_wrapped { Path::new(WRAPPER) } else { runtime });
         command.env_clear().env("PATH", PATH);
-        if self.who == Ours {
+        if is_wrapped {
             command.env("NETFERRY_RUNTIME", runtime);
         }
         command
@@ -219,8 +222,16 @@ impl Container<'_> {
             Row { has_device: true, comes_home: false, .. } => r#","annotations":{"dev.netferry.restore":"none"}"#,
             _ => "",
         };
-        let devices = match self.row.has_device {
-            true => format!(r#","netDevices":{{"{}":{{"name":"net0"}}}}"#, self.who.device()),
+        let (device, is_hooked) = (self.who.device(), self.who == Ours && self.row.by_hook);
+        let devices = match self.row.has_device && !is_hooked {
+            true => format!(r#","netDevices":{{"{device}":{{"name":"net0"}}}}"#),
+            false => String::new(),
+        };
+        let hooks = match is_hooked {
+            true => format!(
+                r#","hooks":{{"createRuntime":[{{"path":{:?},"args":["netferry","oci","hook","--device={device}=net0"]}}]}}"#,
+                self.oci.netferry
+            ),
             false => String::new(),
         };
         let program = program.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(",");
@@ -230,7 +241,7 @@ impl Container<'_> {
 "root":{{"path":{:?},"readonly":true}},
 "mounts":[{{"destination":"/proc","type":"proc","source":"proc"}},{{"destination":"/dev","type":"tmpfs","source":"tmpfs",
 "options":["nosuid","mode=755","size=64k"]}}],
-"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"}}]{devices}}}{annotations}}}"#,
+"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"}}]{devices}}}{hooks}{annotations}}}"#,
             self.oci.rootfs
         )
     }
@@ -335,7 +346,7 @@ mod tests {
     fn configurations_differ_in_names_alone() {
         let [netferry, crun, runc, rootfs] = ["/netferry", "/crun", "/runc", "/rootfs"].map(PathBuf::from);
         let oci = Oci { netferry, crun, runc, rootfs };
-        for row in ROWS {
+        for row in ROWS.into_iter().filter(|row| !row.by_hook) {
             let of = |who| Container { oci: &oci, who, row }.configuration(&TRUE);
             let device = row.peer.device();
             assert_eq!(of(Ours), of(row.peer).replace(&device, "d-netferry"));

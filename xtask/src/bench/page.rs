@@ -95,6 +95,7 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
   peer's device is made anew before each call; ours is the one that came home.
 - `oci-given` is the same, but the device ends with the container for both (`dev.netferry.restore: none`): what it costs that
   netferry is in front, and moves the device, with nothing done besides.
+- `oci-hook` is that without netferry in front: crun calls our hook, which cannot begin before the container's namespace is there.
 - `oci-runc` is `oci` with runc of Debian's suite experimental, which takes longer to prepare a container, so that most of the
   first move is over by then, and which loses the IPv6 address.
 - `oci-plain` is the same container without a device.

@@ -1,5 +1,7 @@
 //! Devices that several count on, and devices that another program has carried.
 
+use std::path::Path;
+
 use ferry::{Order, Restore, Wanted, adopt, carry, recover, share};
 use kernel::netns::Netns;
 use lab::device::WHOLE;
@@ -8,7 +10,7 @@ use super::whole::similar;
 use super::{Ferry, assert_says, sh, snapshot, wanted};
 
 fn leave(ferry: &Ferry, who: &str) -> ferry::Result<Vec<ferry::Returned>> {
-    share::leave(&ferry.journal, &|_, holder| holder == who, None)
+    share::leave(&ferry.journal, who, &|_, holder| holder == who, None)
 }
 
 fn join(ferry: &Ferry, netns: &Netns, device: &str, who: &str) -> bool {
@@ -43,6 +45,41 @@ fn it_comes_home_when_the_last_has_let_go() {
             ferry.assert_nothing_is_lent();
         });
     }
+}
+
+/// What was carried ahead of a container is its own once it has claimed it, and comes home if it never does.
+#[test]
+fn what_went_ahead_is_claimed_or_comes_home() {
+    Ferry::run(WHOLE, |ferry| {
+        let before = snapshot();
+        let (ours, theirs, bundle) = (ferry.dir.join("away"), ferry.dir.join("theirs"), Path::new("/run/b"));
+        sh(&format!("touch {0}; mount --bind {1} {0}", theirs.display(), ours.display()));
+        let claim = |netns: &Netns| share::claim(&ferry.journal, "test", netns, &theirs, bundle).unwrap();
+        assert!(claim(&ferry.away).is_none());
+        ferry.carry_to(&ours, &[("d0", "net1")], true).unwrap();
+        let world = Netns::open(&ferry.dir.join("world")).unwrap();
+        assert!(claim(&world).is_none());
+        assert!(share::take_back(&ferry.journal, "test", &theirs).unwrap().is_none());
+        for _ in 0..2 {
+            let held = claim(&ferry.away).unwrap();
+            assert_eq!((held.entry.netns.as_ref(), held.entry.bundle.as_deref()), (Some(&theirs), Some(bundle)));
+            assert_eq!(held.paths, std::slice::from_ref(&theirs));
+            // As it was written.
+            let read = ferry.journal.files().unwrap();
+            let marks = std::fs::read_to_string(&read[0]).unwrap();
+            assert_eq!(marks.lines().skip(1).count(), 2, "{marks}");
+        }
+        assert!(share::take_back(&ferry.journal, "test", &ours).unwrap().is_none());
+        sh(&format!("umount {0}; rm {0}", theirs.display()));
+        // It is nobody's any more who could be seen, though the first path is still there.
+        assert_eq!(recover::recover(&ferry.journal, false).unwrap().len(), 1);
+        similar(&before, &snapshot());
+        ferry.carry_to(&ours, &[("d0", "net1")], true).unwrap();
+        let returned = share::take_back(&ferry.journal, "test", &ours).unwrap().unwrap();
+        assert!(returned.len() == 1 && returned[0].is_home && returned[0].notes.is_empty(), "{returned:?}");
+        similar(&before, &snapshot());
+        ferry.assert_nothing_is_lent();
+    });
 }
 
 /// The path by which it was carried may go with whoever had it carried.

@@ -72,9 +72,12 @@ impl Beside<'_> {
                 return Err(self.refused(std::iter::once(failed(error)).chain(left).collect(), is_placed));
             }
         };
-        let carried = journey.map_or(Ok(None), |journey| journey.go_on(child));
+        let carried = journey.map(|journey| journey.go_on(child));
         let status = child::wait_for(child, &signals);
-        let mut problems = self.end(carried, is_placed, status);
+        let mut problems = carried.map_or(Vec::new(), |carried| self.end(carried, status));
+        if is_placed {
+            problems.extend(self.unplace().err());
+        }
         if status.exit_status() != Some(0) {
             problems.extend(self.give_up().err());
         }
@@ -93,29 +96,24 @@ impl Beside<'_> {
     }
 
     /// Brings home what was carried ahead, if no hook has claimed it; returns what is to be said.
-    fn end(&self, carried: Result<Option<Arrived>, Vec<String>>, is_placed: bool, status: WaitStatus) -> Vec<String> {
-        let mut problems = Vec::new();
-        match carried {
-            Ok(None) => {}
+    fn end(&self, carried: Result<Option<Arrived>, Vec<String>>, status: WaitStatus) -> Vec<String> {
+        let has_failed = status.exit_status() != Some(0);
+        let is_home = match carried {
+            Ok(None) => true,
             Ok(Some(arrived)) => match arrived.end(self.journal) {
-                Ok(None) => {}
+                Ok(None) => false,
                 Ok(Some(returned)) => {
                     tell(&returned);
-                    if status.exit_status() == Some(0) {
-                        let runtime = self.runtime.display();
-                        problems.push(format!("{runtime} has called no hook: the container's devices are home again"));
-                    }
+                    true
                 }
-                Err(failure) => problems.push(failure.to_string()),
+                Err(failure) => return vec![failure.to_string()],
             },
             // The hook has tried it once more; only if that has failed too, somebody wants to know.
-            Err(why) if status.exit_status() != Some(0) => problems.extend(why),
-            Err(_) => {}
-        }
-        if is_placed {
-            problems.extend(self.unplace().err());
-        }
-        problems
+            Err(why) => return if has_failed { why } else { Vec::new() },
+        };
+        let no_hook =
+            || format!("{} has called no hook: the container's devices are home again", self.runtime.display());
+        if is_home && !has_failed { vec![no_hook()] } else { Vec::new() }
     }
 
     fn unplace(&self) -> Result<(), String> {
