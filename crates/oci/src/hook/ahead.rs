@@ -27,6 +27,7 @@ pub struct Ahead {
     pub is_first: bool,
     owner: String,
     path: PathBuf,
+    home: Netns,
     netns: Netns,
     is_new: bool,
     departure: Departure,
@@ -36,6 +37,7 @@ pub struct Ahead {
 pub struct Underway {
     owner: String,
     path: PathBuf,
+    home: Netns,
     netns: Netns,
     crossing: Crossing,
 }
@@ -61,6 +63,7 @@ pub fn begin(journal: &Journal, id: &str, netns: Option<&Netns>, spec: &Spec) ->
     let Some(owner) = owner_ahead(journal, id, netns, spec, &wishes, &asked)? else {
         return foresee(&mut socket, netns, &wishes, &asked).map(|()| None);
     };
+    let home = Netns::current()?;
     let (is_new, netns) = match netns {
         Some(netns) => (false, netns.try_clone()?),
         None => (true, Netns::fresh()?),
@@ -75,7 +78,7 @@ pub fn begin(journal: &Journal, id: &str, netns: Option<&Netns>, spec: &Spec) ->
         link::set(there, LO.0, LO.1, &Change { up: Some(true), ..Change::default() })?;
     }
     let departure = prepared.begin(journal)?;
-    Ok(Some(Ahead { is_first: spec.sets_devices, owner, path, netns, is_new, departure }))
+    Ok(Some(Ahead { is_first: spec.sets_devices, owner, path, home, netns, is_new, departure }))
 }
 
 /// For whom all devices of a container are carried at once; `None` if that cannot be done ahead: not all of them are here, or not
@@ -113,7 +116,7 @@ impl Ahead {
     /// What failed on the way; everything was put back then, or the failure says what was not.
     pub fn carry(self) -> Result<Underway, Failure> {
         let crossing = self.departure.set_out()?;
-        Ok(Underway { owner: self.owner, path: self.path, netns: self.netns, crossing })
+        Ok(Underway { owner: self.owner, path: self.path, home: self.home, netns: self.netns, crossing })
     }
 
     /// Gives it up.
@@ -132,9 +135,9 @@ impl Underway {
     /// # Errors
     /// Those of [`Ahead::carry`].
     pub fn arrive(self) -> Result<Arrived, Failure> {
-        let (home, notes) = (Netns::current()?, self.crossing.notes.clone());
+        let notes = self.crossing.notes.clone();
         self.crossing.commit_with(|| self.netns.enter())?;
-        Ok(Arrived { notes, owner: self.owner, path: self.path, home })
+        Ok(Arrived { notes, owner: self.owner, path: self.path, home: self.home })
     }
 
     /// Gives it up.
