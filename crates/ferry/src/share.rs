@@ -68,7 +68,8 @@ pub fn take_back(journal: &Journal, owner: &str, path: &Path) -> Result<Option<V
 }
 
 /// Lets go of everything that those of an entry for whom `is_who` holds count on, and whose names begin with `who`; what nobody
-/// counts on is brought home, then or if somebody was killed before he could. `hint` is where the devices may be, besides what the journal says.
+/// counts on is brought home, then or if somebody was killed before he could. `hint` is where the devices may be, besides what
+/// the journal says.
 ///
 /// # Errors
 /// The journal cannot be listed or written, or a file of it not be looked at: it may be one of theirs; the first of those of

@@ -7,6 +7,9 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, set_parent_process_d
 
 use crate::signals::Signals;
 
+/// What a shell adds to the number of a signal that ended a program.
+pub const BY_SIGNAL: i32 = 128;
+
 /// In the child, before it becomes the program: dies with its `parent` from here on (`PR_SET_PDEATHSIG`), and has the signals as
 /// they were before they were blocked. Nothing but system calls.
 ///
@@ -31,4 +34,13 @@ pub fn wait_for(child: Pid, signals: &Signals) -> WaitStatus {
         }
         signals.wait_and_forward(child);
     }
+}
+
+/// What a shell would exit with for a program that ended so.
+pub fn exit_code(status: WaitStatus) -> u8 {
+    let code = match status.terminating_signal() {
+        Some(signal) => BY_SIGNAL + signal,
+        None => status.exit_status().unwrap_or(BY_SIGNAL),
+    };
+    u8::try_from(code).unwrap_or(u8::MAX)
 }

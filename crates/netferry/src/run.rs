@@ -23,7 +23,7 @@ use cni::{Error, code};
 
 use crate::options::Options;
 use crate::signals::Signals;
-use crate::{output, own};
+use crate::{child, output, own};
 use namespace::Namespace;
 use publish::Publish;
 use session::Session;
@@ -75,7 +75,7 @@ impl Run {
         for network in &networks {
             session.join(network, to)?;
             if let Some(signal) = signals.ending() {
-                return Ok(u8::try_from(command::BY_SIGNAL + signal).unwrap_or(u8::MAX));
+                return Ok(u8::try_from(child::BY_SIGNAL + signal).unwrap_or(u8::MAX));
             }
         }
         command::run(&self.command, to, signals).or_else(|(code, error)| {

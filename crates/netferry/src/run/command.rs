@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, set_child_subreaper, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::namespace::Namespace;
@@ -21,8 +21,6 @@ use crate::signals::Signals;
 const CANNOT_EXECUTE: u8 = 126;
 /// What `sh` and `env` exit with when there is no such command.
 const NOT_FOUND: u8 = 127;
-/// What is added to the number of a signal that ended the command.
-pub const BY_SIGNAL: i32 = 128;
 
 /// Runs `words` in `namespace` until it ends; returns the exit code to end with.
 ///
@@ -46,7 +44,7 @@ pub fn run(words: &[OsString], namespace: &Namespace, signals: &Signals) -> Resu
     })?;
     let status = child::wait_for(Pid::from_child(&child), signals);
     end_orphans(namespace);
-    Ok(exit_code(status))
+    Ok(child::exit_code(status))
 }
 
 /// In the child: enter the namespace.
@@ -69,12 +67,4 @@ fn children() -> Vec<Pid> {
     let process = rustix::process::getpid();
     let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     list.split_ascii_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?)).collect()
-}
-
-fn exit_code(status: WaitStatus) -> u8 {
-    let code = match status.terminating_signal() {
-        Some(signal) => BY_SIGNAL + signal,
-        None => status.exit_status().unwrap_or(BY_SIGNAL),
-    };
-    u8::try_from(code).unwrap_or(u8::MAX)
 }

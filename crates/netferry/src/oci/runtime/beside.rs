@@ -24,8 +24,6 @@ use crate::signals::Signals;
 
 /// The process that systemd has given sockets (`sd_listen_fds(3)`).
 const LISTEN_PID: &str = "LISTEN_PID";
-/// What a shell adds to the number of a signal.
-const BY_SIGNAL: i32 = 128;
 
 /// A call of the runtime that creates a container with devices.
 pub struct Beside<'a> {
@@ -203,12 +201,8 @@ fn hand_on_sockets(parent: Pid) {
 }
 
 fn end_as(status: WaitStatus, signals: &Signals) -> ExitCode {
-    let code = match status.terminating_signal() {
-        Some(signal) => {
-            signals.end_by(signal);
-            BY_SIGNAL + signal
-        }
-        None => status.exit_status().unwrap_or(BY_SIGNAL),
-    };
-    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+    if let Some(signal) = status.terminating_signal() {
+        signals.end_by(signal);
+    }
+    ExitCode::from(child::exit_code(status))
 }
