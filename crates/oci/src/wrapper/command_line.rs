@@ -154,7 +154,7 @@ const GLOBAL: [Flag; 14] = [
 const CREATE: [Flag; 13] = [
     Flag("bundle", Some(b'b'), true),
     Flag("config", Some(b'f'), true),
-    Flag("console-socket", None, true),
+    Flag("console-socket", Some(b'c'), true),
     Flag("detach", Some(b'd'), false),
     Flag("help", Some(b'h'), false),
     Flag("help", Some(b'?'), false),

@@ -49,6 +49,7 @@ fn the_configuration_as_engines_ask_for_it() {
         ("create --config=./config.json --bundle /b id", "./config.json"),
         // youki.
         ("-s -r /r -l /l create -p /p -b /b id", "/b/config.json"),
+        ("create -b /b -c -b id", "/b/config.json"),
         // Words that only look like flags, or like commands.
         ("--root create run -b /b id", "/b/config.json"),
         ("-- create -b /b id", "/b/config.json"),
