@@ -1,8 +1,8 @@
-//! The OCI runtimes that tests run containers with, two that know `linux.netDevices` and two that are older than it, and
+//! The OCI runtimes that tests run containers with, three that know `linux.netDevices` and two that are older than it, and
 //! engines that call them.
 //!
 //! The old ones are Debian 12's, installed; the new ones are of later suites (`suite`), unpacked with the libraries that they
-//! need and told to use those.
+//! need and told to use those. Debian has no youki: that is built from its crate.
 
 use crate::build::target_directory;
 use crate::setup;
@@ -15,17 +15,24 @@ use std::path::{Path, PathBuf};
 const PACKAGES: &[(&str, &str)] =
     &[("runc", "runc"), ("crun", "crun"), ("busybox-static", "busybox"), ("curl", "curl")];
 
-/// A runtime: its name, the suite of the new one and its program there, and the first version with netDevices.
+/// A runtime: its name, where the new one is from, and the first version with netDevices.
 struct Known {
     name: &'static str,
-    suite: &'static str,
-    program: &'static str,
+    new: Origin,
     since: (u32, u32),
 }
 
-const KNOWN: [Known; 2] = [
-    Known { name: "runc", suite: "experimental", program: "usr/sbin/runc", since: (1, 4) },
-    Known { name: "crun", suite: "sid", program: "usr/bin/crun", since: (1, 22) },
+enum Origin {
+    /// A suite of Debian's, and the program in the package of the runtime's name. Debian 12 has an old one.
+    Suite(&'static str, &'static str),
+    /// The crate of the runtime's name, in this version.
+    Crate(&'static str),
+}
+
+const KNOWN: [Known; 3] = [
+    Known { name: "runc", new: Origin::Suite("experimental", "usr/sbin/runc"), since: (1, 4) },
+    Known { name: "crun", new: Origin::Suite("sid", "usr/bin/crun"), since: (1, 22) },
+    Known { name: "youki", new: Origin::Crate("0.7.0"), since: (0, 6) },
 ];
 
 /// An engine: its package, and the programs of it and of its dependencies that are called.
@@ -51,8 +58,8 @@ const ENGINES: [Engine; 3] = [
     },
 ];
 
-/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new`, a `rootfs`, and the engines' programs, once they are there
-/// and of such a version.
+/// The directory with `runc-old`, `crun-old`, `runc-new`, `crun-new`, `youki-new`, a `rootfs`, and the engines' programs, once
+/// they are there and of such a version.
 ///
 /// # Errors
 /// A runtime cannot be had, does not start, or is too new or too old.
@@ -61,10 +68,7 @@ pub fn fetch() -> Result<PathBuf, String> {
     let directory = target_directory().join("runtimes");
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for known in &KNOWN {
-        let old = installed(known.name).ok_or_else(|| format!("please install {} of Debian 12", known.name))?;
-        let wanted = Wanted { package: known.name, suite: known.suite, with_dependencies: true };
-        let new = suite::fetch(&wanted)?.program(known.program)?;
-        for (age, program) in [("old", old), ("new", new)] {
+        for (age, program) in known.programs()? {
             let link = link(&program, directory.join(format!("{}-{age}", known.name)))?;
             check(&link, known, age == "new")?;
         }
@@ -78,6 +82,36 @@ pub fn fetch() -> Result<PathBuf, String> {
     }
     root_file_system(&directory.join("rootfs"))?;
     Ok(directory)
+}
+
+impl Known {
+    /// What there is of it, each with its age.
+    fn programs(&self) -> Result<Vec<(&'static str, PathBuf)>, String> {
+        let name = self.name;
+        match self.new {
+            Origin::Suite(suite, program) => {
+                let old = installed(name).ok_or_else(|| format!("please install {name} of Debian 12"))?;
+                let wanted = Wanted { package: name, suite, with_dependencies: true };
+                Ok(vec![("old", old), ("new", suite::fetch(&wanted)?.program(program)?)])
+            }
+            Origin::Crate(version) => Ok(vec![("new", built(name, version)?)]),
+        }
+    }
+}
+
+/// The program of a crate, built once: without what is of no use here, and without optimization, which takes twice as long.
+fn built(name: &str, version: &str) -> Result<PathBuf, String> {
+    let directory = target_directory().join("crates").join(format!("{name}-{version}"));
+    let (program, build) = (directory.join("bin").join(name), directory.join("build"));
+    if !program.exists() {
+        // No systemd, seccomp or cgroups of before: none of their libraries.
+        let mut install = command(&["cargo", "install", "--quiet", "--locked", name, "--version", version]);
+        install.args(["--no-default-features", "--features", "v2", "--root"]).arg(&directory);
+        // Its debug build says more than anybody asks.
+        run(install.arg("--target-dir").arg(&build).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"))?;
+        fs::remove_dir_all(&build).map_err(|error| format!("{}: {error}", build.display()))?;
+    }
+    Ok(program)
 }
 
 /// Makes `at` lead to a program.
@@ -130,7 +164,7 @@ fn check(program: &Path, known: &Known, is_new: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// The first two numbers of `NAME version 1.4.3+ds1`.
+/// The first two numbers of `NAME version 1.4.3+ds1`, or `NAME version: 0.7.0`.
 fn version(line: &str) -> Option<(u32, u32)> {
     let mut numbers = line.split(' ').nth(2)?.split(|letter: char| !letter.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -143,6 +177,7 @@ mod tests {
     #[test]
     fn versions_are_numbers() {
         assert_eq!(version("runc version 1.1.5+ds1"), Some((1, 1)));
+        assert_eq!(version("youki version: 0.7.0"), Some((0, 7)));
         assert_eq!(version("crun version 1.28"), Some((1, 28)));
         assert_eq!(version("crun version UNKNOWN"), None);
         assert_eq!(version(""), None);

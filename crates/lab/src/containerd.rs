@@ -112,7 +112,8 @@ impl Containerd {
 
     fn run_with(&self, options: &[&str], id: &str, words: &[&str]) -> Result<Output> {
         let (runtime, rootfs) = (self.runtime.path.display().to_string(), format!("{PLACE}/rootfs"));
-        let begin = ["run", "--cpu-shares", "0", "--runc-binary", &runtime];
+        // youki wants a PATH, and there is no image to say one.
+        let begin = ["run", "--cpu-shares", "0", "--env", "PATH=/bin", "--runc-binary", &runtime];
         self.call(&[&begin, options, &["--rootfs", &rootfs, id], words].concat())
     }
 

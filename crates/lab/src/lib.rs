@@ -35,5 +35,5 @@ pub use node::{Container, Node};
 pub use plugin::{Attachment, Plugins, Verb};
 pub use podman::Podman;
 pub use process::{Invocation, Output};
-pub use runtime::{Runtime, Task};
+pub use runtime::{Kind, Runtime, Task};
 pub use snapshot::{Snapshot, settle};

@@ -1,8 +1,8 @@
 //! The real OCI runtimes, and a container that one of them runs on a node.
 //!
 //! `NETFERRY_RUNTIMES` names the directory that `cargo xtask test` lays out: Debian's runc and crun of before and after
-//! `linux.netDevices`. A test that needs them fails when it is not set. See runtime.md of the runtime specification, and
-//! runc(8) and crun(1) for the command line.
+//! `linux.netDevices`, and a youki of after it. A test that needs them fails when it is not set. See runtime.md of the runtime
+//! specification, and runc(8) and crun(1) for the command line, which youki's is too.
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -12,18 +12,31 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const NAMES: [&str; 4] = ["runc-old", "crun-old", "runc-new", "crun-new"];
+const NAMES: [&str; 5] = ["runc-old", "crun-old", "runc-new", "crun-new", "youki-new"];
 
 const NET_DEVICES: &[u8] = b"netDevices";
 
 /// How long a container that was killed may take to be `stopped`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Which program an OCI runtime is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// opencontainers/runc.
+    Runc,
+    /// containers/crun.
+    Crun,
+    /// youki-dev/youki.
+    Youki,
+}
+
 /// An OCI runtime.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    /// `runc` or `crun`, and `old` or `new`.
+    /// The program's, and `old` or `new`: `runc-old`.
     pub name: String,
+    /// Which one it is.
+    pub kind: Kind,
     /// The program that is called.
     pub path: PathBuf,
     /// Whether it moves `linux.netDevices`, by itself; the others ignore them.
@@ -42,7 +55,7 @@ pub struct Task {
 }
 
 impl Runtime {
-    /// All four.
+    /// All of them.
     ///
     /// # Errors
     /// As [`Runtime::named`].
@@ -50,14 +63,20 @@ impl Runtime {
         NAMES.into_iter().map(Runtime::named).collect()
     }
 
-    /// One of `runc-old`, `crun-old`, `runc-new` and `crun-new`.
+    /// One of `runc-old`, `crun-old`, `runc-new`, `crun-new` and `youki-new`.
     ///
     /// # Errors
-    /// `NETFERRY_RUNTIMES` is not set, or it is not there: the text says what to do.
+    /// `NETFERRY_RUNTIMES` is not set, or it is not there: the text says what to do. There is none of this name.
     pub fn named(name: &str) -> Result<Runtime> {
+        let kind = match name.split_once('-') {
+            Some(("runc", _)) => Kind::Runc,
+            Some(("crun", _)) => Kind::Crun,
+            Some(("youki", _)) => Kind::Youki,
+            _ => return Err(Error::new(format!("{name}: no runtime of the tests is called so"))),
+        };
         let path = program(name)?;
         let knows_net_devices = name.ends_with("-new");
-        Ok(Runtime { name: name.to_owned(), real: path.clone(), path, knows_net_devices, env: Vec::new() })
+        Ok(Runtime { name: name.to_owned(), kind, real: path.clone(), path, knows_net_devices, env: Vec::new() })
     }
 
     /// The same with `wrapper` called in its place, which is given `env` besides. Whether devices are moved is then for the

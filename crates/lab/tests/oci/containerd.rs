@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 with_each_runtime!(a_device_that_is_missing);
 // crun 1.8 refuses the version of what ctr 2.1 writes.
-with_runtimes!([runc_old, runc_new, crun_new], a_device_by_cdi, a_client_that_knows_devices);
+with_runtimes!([runc_old, runc_new, crun_new, youki_new], a_device_by_cdi, a_client_that_knows_devices);
 
 /// What every container here is told: that all comes home, and, for crun, where the hook's words go.
 const TOLD: [&str; 4] =

@@ -1,8 +1,8 @@
-//! `linux.netDevices`: the two runtimes that are older leave the device where it is and say nothing, the two newer ones move
-//! it and lose much of what it had.
+//! `linux.netDevices`: the two runtimes that are older leave the device where it is and say nothing, the newer ones move it and
+//! lose much of what it had.
 
-use super::{at_home, hook, is_runc, node, task};
-use lab::{Node, Runtime, Snapshot, Task, settle};
+use super::{at_home, hook, node, task};
+use lab::{Kind, Node, Runtime, Snapshot, Task, settle};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -35,6 +35,14 @@ const BY_RUNC: [&str; 4] = [
     "10.1.0.7/24 brd 10.1.0.255 label eth9",
 ];
 
+/// youki does as runc, and makes a broadcast address for one that stands alone too.
+const BY_YOUKI: [&str; 4] = [
+    "10.1.0.5/24 brd 10.1.0.255 label eth9",
+    "10.9.9.1/32 brd 10.9.9.1 label eth9",
+    "10.1.0.6/24 brd 10.1.0.255 label eth9",
+    "10.1.0.7/24 brd 10.1.0.255 label eth9",
+];
+
 /// crun copies a permanent global address as the kernel told it: whole, with a label that says the former name. IPv6 comes in
 /// reverse.
 const BY_CRUN: [&str; 6] = [
@@ -58,7 +66,11 @@ fn moved_or_not(runtime: &Runtime) {
     let names: Vec<&str> = links.iter().filter_map(|link| link["ifname"].as_str()).collect();
     if runtime.knows_net_devices {
         assert_eq!(names, ["lo", "eth9"]);
-        let expected: &[&str] = if is_runc(runtime) { &BY_RUNC } else { &BY_CRUN };
+        let expected: &[&str] = match runtime.kind {
+            Kind::Runc => &BY_RUNC,
+            Kind::Crun => &BY_CRUN,
+            Kind::Youki => &BY_YOUKI,
+        };
         assert_eq!(addresses(&links[1]), expected);
         let kept = json!({"address": "02:00:00:00:00:01", "mtu": 1400, "ifalias": "uplink", "group": "7", "txqlen": 77,
             "altnames": ["enp-d0"], "operstate": "UP"});
@@ -68,7 +80,8 @@ fn moved_or_not(runtime: &Runtime) {
     } else {
         assert_eq!(names, ["lo"]);
     }
-    assert_eq!(task.bundle().read("d0").unwrap(), if runtime.knows_net_devices { "away\n" } else { "home\n" });
+    let moves_first = runtime.knows_net_devices && runtime.kind != Kind::Youki;
+    assert_eq!(task.bundle().read("d0").unwrap(), if moves_first { "away\n" } else { "home\n" });
     task.delete(true).unwrap().success().unwrap();
     drop(task);
     judge(&node, &before, runtime.knows_net_devices);
@@ -111,7 +124,8 @@ fn addresses(link: &Value) -> Vec<String> {
     said.collect()
 }
 
-/// What can be asked of a runtime before it is trusted with a device. crun 1.8 has no such command.
+/// What can be asked of a runtime before it is trusted with a device. crun 1.8 has no such command, and youki does not say that it
+/// knows devices.
 fn it_tells_its_features(runtime: &Runtime) {
     let node = Node::new().unwrap();
     let output = task(&node, runtime, |_| {}).invocation(&["features"]).run(node.namespaces()).unwrap();
@@ -121,12 +135,18 @@ fn it_tells_its_features(runtime: &Runtime) {
         return;
     }
     let features: Value = serde_json::from_str(&output.success().unwrap().stdout).unwrap();
-    let expected = if runtime.knows_net_devices { json!({"enabled": true}) } else { Value::Null };
+    let says_so = runtime.knows_net_devices && runtime.kind != Kind::Youki;
+    let expected = if says_so { json!({"enabled": true}) } else { Value::Null };
     assert_eq!(features["linux"]["netDevices"], expected, "{features}");
 }
 
-/// A runtime that knows of no devices knows of no reason to refuse one either.
-fn refused(runtime: &Runtime, task: &Task, text: &str) {
+/// A runtime that knows of no devices knows of no reason to refuse one either. `texts` is what runc, crun and youki say.
+fn refused(runtime: &Runtime, task: &Task, texts: [&str; 3]) {
+    let text = match runtime.kind {
+        Kind::Runc => texts[0],
+        Kind::Crun => texts[1],
+        Kind::Youki => texts[2],
+    };
     let output = task.create().unwrap();
     if runtime.knows_net_devices {
         assert_eq!(output.status.code(), Some(1), "{}", output.describe());
@@ -141,7 +161,7 @@ fn a_device_that_is_not_there(runtime: &Runtime) {
     let node = node();
     let before = node.snapshot().unwrap();
     let task = lent(&node, runtime, json!({"d9": {}}));
-    refused(runtime, &task, if is_runc(runtime) { "link not found for interface d9" } else { "`d9`: no such device" });
+    refused(runtime, &task, ["link not found for interface d9", "`d9`: no such device", "netlink error: -19"]);
     drop(task);
     judge(&node, &before, false);
 }
@@ -152,12 +172,12 @@ fn a_name_that_is_taken(runtime: &Runtime) {
     let node = node();
     let before = node.snapshot().unwrap();
     let task = lent(&node, runtime, json!({"d0": {"name": "lo"}}));
-    refused(runtime, &task, "file exists");
+    refused(runtime, &task, ["file exists", "file exists", "netlink error: -17"]);
     drop(task);
     judge(&node, &before, runtime.knows_net_devices);
 }
 
-/// The device's own name is taken too: nothing is moved. runc has set the link down by then, and leaves it so.
+/// The device's own name is taken too: nothing is moved. runc and youki have set the link down by then, and leave it so.
 fn an_own_name_that_is_taken(runtime: &Runtime) {
     let node = node();
     let container = node.container("c1").unwrap();
@@ -167,18 +187,19 @@ fn an_own_name_that_is_taken(runtime: &Runtime) {
         config["linux"]["namespaces"][4] = json!({"type": "network", "path": container.path()});
         config["linux"]["netDevices"] = json!({"d0": {}});
     });
-    refused(runtime, &task, "file exists");
-    let is_down = runtime.knows_net_devices && is_runc(runtime);
+    refused(runtime, &task, ["file exists", "file exists", "netlink error: -17"]);
+    let is_down = runtime.knows_net_devices && runtime.kind != Kind::Crun;
     assert_eq!(node.snapshot().unwrap().get("link d0 flags"), Some(if is_down { "" } else { "UP" }));
 }
 
-/// The specification wants the kernel to choose the number. Both move the device and then look for one that is called so.
+/// The specification wants the kernel to choose the number. They move the device and then look for one that is called so.
 fn a_template(runtime: &Runtime) {
     let node = node();
     let before = node.snapshot().unwrap();
     let task = lent(&node, runtime, json!({"d0": {"name": "eth%d"}}));
-    let text = if is_runc(runtime) { "link not found for interface eth%d" } else { "`eth%d`: no such device" };
-    refused(runtime, &task, text);
+    let texts =
+        ["link not found for interface eth%d", "`eth%d`: no such device", "failed to get device by name: eth%d"];
+    refused(runtime, &task, texts);
     drop(task);
     judge(&node, &before, runtime.knows_net_devices);
 }

@@ -5,13 +5,13 @@
 
 use super::life::with_a_killed_test;
 use super::{at_home, stage};
-use lab::{Docker, Node, Runtime, Snapshot};
+use lab::{Docker, Kind, Node, Runtime, Snapshot};
 use serde_json::{Value, json};
 
 with_each_runtime!(a_device_that_is_missing);
 // crun 1.8 refuses the version of what Docker 28 writes.
 with_runtimes!(
-    [runc_old, runc_new, crun_new],
+    [runc_old, runc_new, crun_new, youki_new],
     by_the_wrapper_nothing_changes,
     a_device_by_cdi,
     a_container_that_is_started_again
@@ -32,7 +32,7 @@ const ASKS: [&str; 6] = [
 /// Docker in front of the runtime, or of our wrapper. crun misses the controller `io` in the node's cgroup, and does without.
 fn in_front(node: &Node, runtime: &Runtime, is_wrapped: bool) -> Docker {
     at_home(node, "mkdir /run/runc");
-    let runtime = if super::is_runc(runtime) { runtime.clone() } else { stage::without_cgroups(node, runtime) };
+    let runtime = if runtime.kind == Kind::Crun { stage::without_cgroups(node, runtime) } else { runtime.clone() };
     let runtime = if is_wrapped { stage::wrapped(node, &runtime) } else { runtime };
     Docker::new(node, &runtime, &json!({})).unwrap()
 }
@@ -47,7 +47,7 @@ fn pid(docker: &Docker, name: &str) -> u32 {
 
 /// The node is as it was, but for what is Docker's, containerd's, the runtime's, and the file for CDI.
 fn judge(node: &Node, before: &Snapshot) {
-    let others = ["netferry-runc", "cdi", "runc", "crun", "containerd", "docker", "nri", "mount"];
+    let others = ["netferry-runc", "cdi", "runc", "crun", "youki", "containerd", "docker", "nri", "mount"];
     stage::is_as_before(node, before, &others.map(|name| format!("/run/{name}")).each_ref().map(String::as_str));
 }
 
@@ -68,8 +68,8 @@ fn by_the_wrapper_nothing_changes(runtime: &Runtime) {
     assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(7), "out\n"), "{}", ended.describe());
     let absent = docker.run_to_end(&[], &["/bin/nowhere"]).unwrap();
     // Docker knows what that is by the words of runc alone.
-    let status = if super::is_runc(runtime) { 127 } else { 125 };
-    let says = absent.stderr.contains("/bin/nowhere");
+    let status = if runtime.kind == Kind::Runc { 127 } else { 125 };
+    let says = absent.stderr.contains(if runtime.kind == Kind::Youki { stage::BY_YOUKI } else { "/bin/nowhere" });
     assert!(says && absent.status.code() == Some(status), "{}", absent.describe());
 }
 

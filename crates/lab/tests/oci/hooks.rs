@@ -1,7 +1,7 @@
 //! Hooks: what they are told, where they run, and what happens when one fails.
 
-use super::{at_home, hook, is_runc, node, task};
-use lab::{Node, Runtime, Snapshot, Task, settle};
+use super::{at_home, hook, node, task};
+use lab::{Kind, Node, Runtime, Snapshot, Task, settle};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -40,8 +40,12 @@ fn they_are_told_the_state(runtime: &Runtime) {
             }
         });
         let pid = through_its_life(&task);
-        let (pid, no_pid) = (json!(pid), if is_runc(runtime) { Value::Null } else { json!(0) });
-        let [creating, started] = if is_runc(runtime) { ["creating", "created"] } else { ["created", "running"] };
+        let pid = json!(pid);
+        let (creating, started, no_pid) = match runtime.kind {
+            Kind::Runc => ("creating", "created", Value::Null),
+            Kind::Crun => ("created", "running", json!(0)),
+            Kind::Youki => ("creating", "running", pid.clone()),
+        };
         let expected = [(&pid, creating), (&pid, creating), (&pid, started), (&no_pid, "stopped")];
         for (kind, (pid, status)) in KINDS.into_iter().zip(expected) {
             let state = told(&task, kind);
@@ -53,7 +57,7 @@ fn they_are_told_the_state(runtime: &Runtime) {
 }
 
 /// On the node, with the runtime's own environment unless they have one, and in the bundle; but for runc's `delete`, which has
-/// them in the directory that it was called in.
+/// them in the directory that it was called in, and youki, which has most of them there, and with no environment but their own.
 fn they_run_where(runtime: &Runtime) {
     let node = Node::new().unwrap();
     let task = task(&node, runtime, |config| {
@@ -66,15 +70,20 @@ fn they_run_where(runtime: &Runtime) {
     for kind in KINDS {
         let read = |what: &str| task.bundle().read(&format!("{kind}.{what}")).unwrap();
         assert_eq!(read("where"), home, "{kind}");
-        let is_elsewhere = kind == "poststop" && is_runc(runtime);
-        assert_eq!(read("cwd"), if is_elsewhere { "/\n" } else { "/run/bundle-c1\n" }, "{kind}");
+        let there = match (runtime.kind, kind) {
+            (Kind::Youki, "poststart") => "/run/bundle-c1/root/c1\n",
+            (Kind::Youki, _) | (Kind::Runc, "poststop") => "/\n",
+            (Kind::Runc | Kind::Crun, _) => "/run/bundle-c1\n",
+        };
+        assert_eq!(read("cwd"), there, "{kind}");
         let env = read("env");
         let has_own = kind == "createRuntime";
-        assert_eq!((env.contains("A=b\n"), env.contains("PATH=")), (has_own, !has_own), "{kind}: {env}");
+        let has_runtimes = !has_own && runtime.kind != Kind::Youki;
+        assert_eq!((env.contains("A=b\n"), env.contains("PATH=")), (has_own, has_runtimes), "{kind}: {env}");
     }
 }
 
-/// runc runs the hooks of `poststop` all the same; crun does not, at once or by `delete`.
+/// runc runs the hooks of `poststop` all the same; crun and youki do not, at once or by `delete`.
 fn one_that_fails(runtime: &Runtime) {
     let node = node();
     let before = node.snapshot().unwrap();
@@ -84,12 +93,14 @@ fn one_that_fails(runtime: &Runtime) {
     });
     let output = task.create().unwrap();
     let said = |code, text| output.status.code() == Some(code) && output.stderr.contains(text);
-    if is_runc(runtime) {
-        assert!(said(1, "for a reason"), "{}", output.describe());
+    match runtime.kind {
+        Kind::Runc | Kind::Youki => assert!(said(1, "for a reason"), "{}", output.describe()),
+        Kind::Crun => assert!(said(255, "exit code: 3"), "{}", output.describe()),
+    }
+    if runtime.kind == Kind::Runc {
         let state = told(&task, "poststop");
         assert_eq!((&state["status"], &state["pid"]), (&json!("stopped"), &Value::Null));
     } else {
-        assert!(said(255, "exit code: 3"), "{}", output.describe());
         task.delete(true).unwrap();
         assert!(task.bundle().read("poststop.json").is_err());
     }
@@ -99,7 +110,7 @@ fn one_that_fails(runtime: &Runtime) {
     assert_eq!(settle(|| node.snapshot(), |now| before.diff(now)).unwrap(), None);
 }
 
-/// The device that the runtime has moved by then dies with the container's namespace: nobody brings it back.
+/// The device that the runtime has moved by then dies with the container's namespace: nobody brings it back. youki has not yet.
 fn one_that_fails_after_the_move(runtime: &Runtime) {
     let node = node();
     let task = task(&node, runtime, |config| {
@@ -108,9 +119,10 @@ fn one_that_fails_after_the_move(runtime: &Runtime) {
     });
     assert!(!task.create().unwrap().status.success());
     drop(task);
+    let is_moved = runtime.knows_net_devices && runtime.kind != Kind::Youki;
     let judge = |now: &Snapshot| {
         let is_there = now.get("link d0 mtu").is_some();
-        (is_there == runtime.knows_net_devices).then(|| format!("d0 is there: {is_there}"))
+        (is_there == is_moved).then(|| format!("d0 is there: {is_there}"))
     };
     assert_eq!(settle(|| node.snapshot(), judge).unwrap(), None);
 }

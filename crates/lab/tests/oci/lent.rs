@@ -3,7 +3,7 @@
 
 use super::stage::{LOOK, THERE, is_as_before, netferry, stage, wrapped};
 use super::{at_home, task};
-use lab::{Bundle, Node, Runtime, Snapshot, Task};
+use lab::{Bundle, Kind, Node, Runtime, Snapshot, Task};
 use serde_json::{Value, json};
 
 with_each_runtime!(
@@ -21,6 +21,7 @@ with_each_runtime!(
     a_hook_behind_ours_fails,
     carried_ahead,
     carried_ahead_but_for_a_user_namespace,
+    sysctls_of_a_device_by_the_hook_alone,
     a_runtime_gives_up,
     a_container_that_is_there_keeps_its_device,
     a_device_is_not_brought_home_if_nobody_wants_it
@@ -88,7 +89,8 @@ fn by_a_hook_that_is_told(runtime: &Runtime) {
     judge(&node, &before);
 }
 
-/// A runtime that knows the field has moved the device by then, in its own way; it comes home all the same.
+/// A runtime that knows the field has moved the device by then, in its own way; it comes home all the same. youki would look for
+/// it behind the hook, which does not take it away.
 fn by_a_hook_and_config_json(runtime: &Runtime) {
     let (node, before) = stage();
     let task = task(&node, runtime, |config| {
@@ -98,6 +100,12 @@ fn by_a_hook_and_config_json(runtime: &Runtime) {
     });
     if !runtime.knows_net_devices {
         has_it_all(&node, &task);
+        return judge(&node, &before);
+    }
+    if runtime.kind == Kind::Youki {
+        let refused = task.create().unwrap();
+        let expected = "linux.netDevices.d0: youki moves the device itself, behind this hook";
+        assert!(!refused.status.success() && refused.stderr.contains(expected), "{}", refused.describe());
         return judge(&node, &before);
     }
     task.create().unwrap().success().unwrap();
@@ -470,6 +478,26 @@ fn carried_ahead_but_for_a_user_namespace(runtime: &Runtime) {
     assert!(journal.contains("carried") && !journal.contains("claimed"), "{journal}");
     assert_eq!(task.inside(["sh", "-c", LOOK]).unwrap().stdout, THERE);
     task.delete(true).unwrap().success().unwrap();
+    drop(task);
+    judge(&node, &before);
+}
+
+/// crun sets them before it calls a hook, and finds none of the device's; the others set them afterwards.
+fn sysctls_of_a_device_by_the_hook_alone(runtime: &Runtime) {
+    let (node, before) = stage();
+    let task = task(&node, runtime, |config| {
+        config["hooks"] = hooks(&["d0=eth9"]);
+        config["linux"]["sysctl"] = json!({"net.ipv4.conf.eth9.arp_ignore": "1"});
+        annotated(config, "restore", "all");
+    });
+    let created = task.create().unwrap();
+    if runtime.kind == Kind::Crun {
+        assert!(!created.status.success() && created.stderr.contains("eth9/arp_ignore"), "{}", created.describe());
+    } else {
+        created.success().unwrap();
+        assert_eq!(task.inside(["cat", "/proc/sys/net/ipv4/conf/eth9/arp_ignore"]).unwrap().stdout, "1\n");
+        task.delete(true).unwrap().success().unwrap();
+    }
     drop(task);
     judge(&node, &before);
 }

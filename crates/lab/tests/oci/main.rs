@@ -27,7 +27,7 @@ macro_rules! one_test_each {
 /// One test of each runtime.
 macro_rules! with_each_runtime {
     ($($test:ident),+) => {
-        with_runtimes!([runc_old, crun_old, runc_new, crun_new], $($test),+);
+        with_runtimes!([runc_old, crun_old, runc_new, crun_new, youki_new], $($test),+);
     };
 }
 
@@ -66,8 +66,4 @@ fn at_home(node: &Node, script: &str) -> String {
 fn hook(script: &str) -> Value {
     let bundle = Bundle::directory("c1");
     json!({"path": "/bin/sh", "args": ["sh", "-ec", format!("B={}; {script}", bundle.display())]})
-}
-
-fn is_runc(runtime: &Runtime) -> bool {
-    runtime.name.starts_with("runc")
 }

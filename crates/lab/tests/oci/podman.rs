@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 with_each_runtime!(a_container_with_a_hook);
 // crun 1.8 takes nothing of what Podman 5 writes.
 with_runtimes!(
-    [runc_old, runc_new, crun_new],
+    [runc_old, runc_new, crun_new, youki_new],
     by_the_wrapper_nothing_changes,
     a_device_by_cdi,
     devices_that_podman_does_not_know,
@@ -115,7 +115,7 @@ fn has_it(node: &Node, podman: &Podman, options: &[&str]) {
 
 /// The node is as it was, but for what is Podman's, the runtime's and the file for CDI.
 fn judge(node: &Node, before: &Snapshot) {
-    let others = ["netferry-runc", "cdi", "runc", "crun", "containers", "lock", "mount"];
+    let others = ["netferry-runc", "cdi", "runc", "crun", "youki", "containers", "lock", "mount"];
     stage::is_as_before(node, before, &others.map(|name| format!("/run/{name}")).each_ref().map(String::as_str));
 }
 

@@ -31,6 +31,9 @@ pub const LOOK: &str = r#"
     ip -j link show eth9 | sed 's/.*"ifname":"\([^"]*\)".*"mtu":\([0-9]*\).*"txqlen":\([0-9]*\).*"address":"\([^"]*\)".*/\1 \4 \2 \3/'
     ip address show dev eth9 | grep inet | sed 's/^ *//; s/ *$//' | grep -v fe80"#;
 
+/// What containerd, and with it Docker, has to say of any failure of youki, whose log it cannot read.
+pub const BY_YOUKI: &str = "did not terminate successfully: exit status 1";
+
 /// What the hook says of a device that is not there.
 pub const MISSING: &str = "linux.netDevices.d0: there is no such device on this host";
 
@@ -69,11 +72,12 @@ pub fn has_it(node: &Node, pid: u32) {
 }
 
 /// runc's error has what the hook says, and an engine's has runc's; crun says only which hook it was, and the rest where it is
-/// told to. crun 1.8 refuses what the engines write.
+/// told to, and of youki's nothing is to be seen. crun 1.8 refuses what the engines write.
 pub fn says_that_it_is_missing(node: &Node, runtime: &Runtime, refused: &Output) {
     let shown = match runtime.name.as_str() {
         "crun-old" => "unknown version specified",
         "crun-new" => "error executing hook",
+        "youki-new" => BY_YOUKI,
         _ => MISSING,
     };
     assert!(refused.stderr.contains(shown), "{}", refused.describe());

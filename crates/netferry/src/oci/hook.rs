@@ -11,6 +11,7 @@ use ::oci::state::Stage;
 use ::oci::{Spec, State, hook};
 use clap::Args;
 use cni::Error;
+use rustix::process::{Pid, getppid};
 
 use super::bundle;
 use crate::home::failed;
@@ -78,6 +79,15 @@ impl Hook {
     /// What config.json says, with the devices of the command line.
     fn spec(&self, state: &State) -> Result<Spec, Error> {
         let mut spec = bundle::spec(&state.bundle)?;
+        if let Some(device) = spec.devices.first()
+            && is_called_by("youki")
+        {
+            return Err(failed(&format!(
+                "linux.netDevices.{}: youki moves the device itself, behind this hook, and would not find it: let netferry-youki \
+                 be called instead of youki, or ask for the device by --device alone",
+                device.host
+            )));
+        }
         for device in &self.devices {
             match spec.devices.iter().find(|own| own.host == device.host) {
                 Some(own) if own.new_name() != device.new_name() => {
@@ -94,6 +104,17 @@ impl Hook {
         }
         Ok(spec)
     }
+}
+
+/// True if a program has called us that was called by this name, whatever follows it. Its file would not tell: a runtime runs
+/// from a sealed copy without a name.
+fn is_called_by(name: &str) -> bool {
+    let caller = getppid().map_or(0, Pid::as_raw_pid);
+    // Whoever cannot be seen is nobody whom we know.
+    let words = std::fs::read(format!("/proc/{caller}/cmdline")).unwrap_or_default();
+    let first = words.split(|byte| *byte == 0).next().unwrap_or_default();
+    let program = first.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    program.starts_with(name.as_bytes())
 }
 
 /// Tells the system's log, where there is one: crun passes on nothing of what a hook says (`syslog(3)`; 27 is an error of a
