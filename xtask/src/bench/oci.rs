@@ -1,10 +1,10 @@
-//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node that netferry brings home,
-//! with one that it gives away, and without any; and `create` and `delete`, of which engines make a container's life.
+//! The rows of OCI containers: `run` of one whose program ends at once, with a device of the node that comes home, with one
+//! that ends with it, and without any; and `create` and `delete`, of which engines make a container's life.
 //!
 //! The same bundle, but for names, runs by crun or runc alone, which move `linux.netDevices` themselves, and by the same behind
-//! netferry. crun makes no cgroup, runc one for each container, and a run that left one is an error. Proof is by iproute2's words, by what the container sees
-//! in a first, untimed call, and by the carrier that a device's peer loses when the device moves. See config-linux.md of the
-//! runtime specification, and crun(1).
+//! netferry. crun makes no cgroup, runc one for each container, and a run that left one is an error. Proof is by iproute2's
+//! words, by what the container sees in a first, untimed call, and by the carrier that a device's peer loses when the device
+//! moves. See config-linux.md of the runtime specification, and crun(1).
 
 use crate::bench::call::{Done, settle, timed};
 use crate::bench::contender::Contender::{self, Crun, Ours, Runc};
@@ -17,12 +17,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The rows.
-const ROWS: [Row; 5] = [
-    Row { key: "oci", peer: Crun, has_device: true, by_hook: false, comes_home: true },
-    Row { key: "oci-given", peer: Crun, has_device: true, by_hook: false, comes_home: false },
-    Row { key: "oci-hook", peer: Crun, has_device: true, by_hook: true, comes_home: false },
-    Row { key: "oci-plain", peer: Crun, has_device: false, by_hook: false, comes_home: false },
-    Row { key: "oci-runc", peer: Runc, has_device: true, by_hook: false, comes_home: true },
+const ROWS: [Row; 6] = [
+    Row { key: "oci", peer: Crun, device: Device::Lent, by_hook: false },
+    Row { key: "oci-home", peer: Crun, device: Device::Returned, by_hook: false },
+    Row { key: "oci-given", peer: Crun, device: Device::Given, by_hook: false },
+    Row { key: "oci-hook", peer: Crun, device: Device::Given, by_hook: true },
+    Row { key: "oci-plain", peer: Crun, device: Device::None, by_hook: false },
+    Row { key: "oci-runc", peer: Runc, device: Device::Lent, by_hook: false },
 ];
 /// The operations, as the runtime calls them.
 const RUN: &str = "run";
@@ -36,6 +37,7 @@ const ROOT: &str = "/run/bench/oci-root";
 const PREFIX: &str = "netferry-bench-oci";
 /// netferry, by a name that puts it in front of a runtime.
 const WRAPPER: &str = "/run/bench/netferry-runtime";
+/// What iproute2 is told in turn.
 const BATCH: &str = "/run/bench/oci-device";
 const CGROUP: &str = "/sys/fs/cgroup";
 /// The kernel takes a namespace apart when its last user has gone, holding RTNL and waiting for grace periods: nobody's next
@@ -56,11 +58,22 @@ struct Row {
     /// The runtime: alone, and behind netferry.
     peer: Contender,
     /// A device of the node.
-    has_device: bool,
+    device: Device,
     /// The runtime alone calls our hook, which is told of the device, as CDI has it.
     by_hook: bool,
-    /// netferry brings the device home; otherwise it ends with the container, as it does for others.
-    comes_home: bool,
+}
+
+/// What becomes of the device of the node that a container gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Device {
+    /// There is none.
+    None,
+    /// It ends with the container, for both.
+    Given,
+    /// netferry brings it home; with the runtime alone it ends with the container.
+    Lent,
+    /// Both bring it home, from a namespace that outlives the container: behind the runtime alone, iproute2 does, which counts.
+    Returned,
 }
 
 /// Whether any row of this file was asked for.
@@ -83,11 +96,12 @@ pub fn measure(options: &Options, results: &mut Results) -> Result<(), String> {
     prove_no_cgroup(Path::new(CGROUP))
 }
 
-/// Lets both run the container in turn, as `rows::alternate` does; one whose device comes home is created and deleted besides.
+/// Lets both run the container in turn, as `rows::alternate` does; one whose device is lent is created and deleted besides.
 fn compare(oci: &Oci, n: usize, row: Row, results: &mut Results) -> Result<(), String> {
     let warm = (n / 10).max(2);
     let contenders = [Ours, row.peer];
-    let ops: &[&str] = if row.comes_home { &[RUN, CREATE, DELETE] } else { &[RUN] };
+    let comes_and_goes = row.device == Device::Lent;
+    let ops: &[&str] = if comes_and_goes { &[RUN, CREATE, DELETE] } else { &[RUN] };
     let mut samples = contenders.map(|_| vec![Vec::new(); ops.len()]);
     for round in 0..warm + n {
         for turn in 0..contenders.len() {
@@ -99,7 +113,7 @@ fn compare(oci: &Oci, n: usize, row: Row, results: &mut Results) -> Result<(), S
                 container.look().map_err(fail)?;
             }
             let mut times = vec![container.run(&TRUE).map_err(fail)?.milliseconds];
-            if row.comes_home {
+            if comes_and_goes {
                 times.extend(container.come_and_go().map_err(fail)?);
             }
             if round >= warm {
@@ -127,9 +141,29 @@ impl Container<'_> {
     /// Runs it with `program` to its end, proven.
     fn run(&self, program: &[&str]) -> Result<Done, String> {
         let carrier = self.make(program)?;
-        let done = self.call(&[RUN, "--bundle", &self.bundle(), &self.id()])?;
+        let mut done = self.call(&[RUN, "--bundle", &self.bundle(), &self.id()])?;
+        if self.row.device == Device::Returned && self.who != Ours {
+            done.milliseconds += self.bring_home()?;
+        }
         self.prove_end(carrier)?;
         Ok(done)
+    }
+
+    /// Brings the device home by iproute2, from the container's namespace and then in the node's, and returns the milliseconds.
+    fn bring_home(&self) -> Result<f64, String> {
+        let device = self.who.device();
+        let [ipv4, ipv6] = addresses(self.who);
+        let home = format!("/proc/{}/ns/net", std::process::id());
+        let back = format!("link set net0 netns {home} name {device}\n");
+        let again =
+            format!("link set {device} up\naddress add {ipv4} dev {device}\naddress add {ipv6} dev {device} nodad\n");
+        let mut taken = 0.0;
+        for (lines, place) in [(back, &["-netns", &self.id()][..]), (again, &[])] {
+            std::fs::write(BATCH, lines).map_err(|error| format!("{BATCH}: {error}"))?;
+            let mut ip = Command::new("ip");
+            taken += timed(ip.env("PATH", PATH).args(place).args(["-batch", BATCH]), "")?.milliseconds;
+        }
+        Ok(taken)
     }
 
     /// Creates it and, as its program has yet to begin, deletes it, proven; returns the milliseconds of both.
@@ -148,8 +182,11 @@ impl Container<'_> {
 
     /// Makes what it takes; returns how often the device's peer has lost and got its carrier.
     fn make(&self, program: &[&str]) -> Result<u64, String> {
-        if self.row.has_device {
+        if self.has_device() {
             make(self.who)?;
+        }
+        if self.row.device == Device::Returned {
+            run(&["ip", "netns", "add", &self.id()])?;
         }
         let bundle = PathBuf::from(self.bundle());
         let config = bundle.join("config.json");
@@ -157,7 +194,11 @@ impl Container<'_> {
         let written =
             std::fs::create_dir_all(&bundle).and_then(|()| std::fs::write(&config, self.configuration(program)));
         written.map_err(|error| format!("{}: {error}", config.display()))?;
-        if self.row.has_device { carrier_changes(self.who) } else { Ok(0) }
+        if self.has_device() { carrier_changes(self.who) } else { Ok(0) }
+    }
+
+    fn has_device(&self) -> bool {
+        self.row.device != Device::None
     }
 
     /// One call of the runtime, timed.
@@ -174,10 +215,14 @@ impl Container<'_> {
         if left.exists() {
             return Err(format!("{} is left of the container", left.display()));
         }
-        match self.row {
-            Row { has_device: false, .. } => {}
-            Row { comes_home: true, .. } if self.who == Ours => prove_home(self.who, carrier_before)?,
-            _ => prove_gone(self.who)?,
+        match self.row.device {
+            Device::None => {}
+            Device::Lent if self.who == Ours => prove_home(self.who, carrier_before)?,
+            Device::Given | Device::Lent => prove_gone(self.who)?,
+            Device::Returned => {
+                prove_home(self.who, carrier_before)?;
+                run(&["ip", "netns", "delete", &self.id()])?;
+            }
         }
         std::thread::sleep(TEARDOWN);
         Ok(())
@@ -190,8 +235,8 @@ impl Container<'_> {
         let words = ["net0:".to_owned(), format!("10.{subnet}.3.5"), format!("fd00{subnet:0>4}0003{:0>20}", 5)];
         // runc alone loses what is not IPv4.
         let words = if self.who == Runc { &words[..2] } else { &words[..] };
-        match words.iter().find(|word| seen.contains(word.as_str()) != self.row.has_device) {
-            Some(word) if self.row.has_device => Err(format!("the container lacks {word}:\n{seen}")),
+        match words.iter().find(|word| seen.contains(word.as_str()) != self.has_device()) {
+            Some(word) if self.has_device() => Err(format!("the container lacks {word}:\n{seen}")),
             Some(word) => Err(format!("the container has {word}:\n{seen}")),
             None => Ok(()),
         }
@@ -218,12 +263,16 @@ impl Container<'_> {
 
     /// The container's `config.json`: what runs without controllers for resources.
     fn configuration(&self, program: &[&str]) -> String {
-        let annotations = match self.row {
-            Row { has_device: true, comes_home: false, .. } => r#","annotations":{"dev.netferry.restore":"none"}"#,
+        let annotations = match self.row.device {
+            Device::Given => r#","annotations":{"dev.netferry.restore":"none"}"#,
             _ => "",
         };
+        let path = match self.row.device {
+            Device::Returned => format!(r#","path":"/run/netns/{}""#, self.id()),
+            _ => String::new(),
+        };
         let (device, is_hooked) = (self.who.device(), self.who == Ours && self.row.by_hook);
-        let devices = match self.row.has_device && !is_hooked {
+        let devices = match self.has_device() && !is_hooked {
             true => format!(r#","netDevices":{{"{device}":{{"name":"net0"}}}}"#),
             false => String::new(),
         };
@@ -241,7 +290,7 @@ impl Container<'_> {
 "root":{{"path":{:?},"readonly":true}},
 "mounts":[{{"destination":"/proc","type":"proc","source":"proc"}},{{"destination":"/dev","type":"tmpfs","source":"tmpfs",
 "options":["nosuid","mode=755","size=64k"]}}],
-"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"}}]{devices}}}{hooks}{annotations}}}"#,
+"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"mount"}},{{"type":"ipc"}},{{"type":"uts"}},{{"type":"network"{path}}}]{devices}}}{hooks}{annotations}}}"#,
             self.oci.rootfs
         )
     }
@@ -349,11 +398,15 @@ mod tests {
         for row in ROWS.into_iter().filter(|row| !row.by_hook) {
             let of = |who| Container { oci: &oci, who, row }.configuration(&TRUE);
             let device = row.peer.device();
-            assert_eq!(of(Ours), of(row.peer).replace(&device, "d-netferry"));
-            let devices = format!(r#"{{"type":"network"}}],"netDevices":{{"{device}":{{"name":"net0"}}}}}}"#);
-            assert_eq!(of(row.peer).contains(&devices), row.has_device, "{row:?}");
+            let name = format!("{PREFIX}-{}", row.peer.name());
+            let ours = of(row.peer).replace(&device, "d-netferry").replace(&name, "netferry-bench-oci-netferry");
+            assert_eq!(of(Ours), ours);
+            let devices = format!(r#"}}],"netDevices":{{"{device}":{{"name":"net0"}}}}}}"#);
+            assert_eq!(of(row.peer).contains(&devices), row.device != Device::None, "{row:?}");
             let gives = of(row.peer).ends_with(r#"}},"annotations":{"dev.netferry.restore":"none"}}"#);
-            assert_eq!(gives, row.has_device && !row.comes_home, "{row:?}");
+            assert_eq!(gives, row.device == Device::Given, "{row:?}");
+            let is_there = of(row.peer).contains(&format!(r#""network","path":"/run/netns/{name}""#));
+            assert_eq!(is_there, row.device == Device::Returned, "{row:?}");
         }
     }
 }

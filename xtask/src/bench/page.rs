@@ -93,7 +93,9 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
   where crun moves once. Engines take a container's life apart: with `create` both have moved the device in, with `delete` crun
   has done with it, and netferry has it home. The bundle is the same, written anew before each call, and crun makes no cgroup. A
   peer's device is made anew before each call; ours is the one that came home.
-- `oci-given` is the same, but the device ends with the container for both (`dev.netferry.restore: none`): what it costs that
+- `oci-home` is that with a network namespace that is there before the container and outlives it, so that the peer's device comes
+  home too: by iproute2, one call there and one here, which are part of its time.
+- `oci-given` is `oci`, but the device ends with the container for both (`dev.netferry.restore: none`): what it costs that
   netferry is in front, and moves the device, with nothing done besides.
 - `oci-hook` is that without netferry in front: crun calls our hook, which cannot begin before the container's namespace is there.
 - `oci-runc` is `oci` with runc of Debian's suite experimental, which takes longer to prepare a container, so that most of the
