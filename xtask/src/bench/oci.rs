@@ -6,6 +6,8 @@
 //! words, by what the container sees in a first, untimed call, and by the carrier that a device's peer loses when the device
 //! moves. See config-linux.md of the runtime specification, and crun(1).
 
+mod device;
+
 use crate::bench::call::{Done, settle, timed};
 use crate::bench::contender::Contender::{self, Crun, Ours, Runc};
 use crate::bench::node::{PATH, run};
@@ -14,7 +16,7 @@ use crate::bench::stats::Results;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The rows.
 const ROWS: [Row; 6] = [
@@ -37,14 +39,10 @@ const ROOT: &str = "/run/bench/oci-root";
 const PREFIX: &str = "netferry-bench-oci";
 /// netferry, by a name that puts it in front of a runtime.
 const WRAPPER: &str = "/run/bench/netferry-runtime";
-/// What iproute2 is told in turn.
-const BATCH: &str = "/run/bench/oci-device";
 const CGROUP: &str = "/sys/fs/cgroup";
 /// The kernel takes a namespace apart when its last user has gone, holding RTNL and waiting for grace periods: nobody's next
 /// call is to meet that.
 const TEARDOWN: Duration = Duration::from_millis(150);
-/// How long the kernel may take to remove the namespace of a container that is gone, and the device with it.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What the container's program is in the calls that count.
 const TRUE: [&str; 1] = ["/bin/true"];
 /// What it is in the call that tells what the container sees.
@@ -125,7 +123,7 @@ fn compare(oci: &Oci, n: usize, row: Row, results: &mut Results) -> Result<(), S
         for (op, times) in ops.iter().zip(taken) {
             results.put(row.key, op, who.name(), "ms", times);
         }
-        remove(*who)?;
+        device::remove(*who)?;
     }
     Ok(())
 }
@@ -143,34 +141,17 @@ impl Container<'_> {
         let carrier = self.make(program)?;
         let mut done = self.call(&[RUN, "--bundle", &self.bundle(), &self.id()])?;
         if self.row.device == Device::Returned && self.who != Ours {
-            done.milliseconds += self.bring_home()?;
+            done.milliseconds += device::bring_home(self.who, &self.id())?;
         }
         self.prove_end(carrier)?;
         Ok(done)
-    }
-
-    /// Brings the device home by iproute2, from the container's namespace and then in the node's, and returns the milliseconds.
-    fn bring_home(&self) -> Result<f64, String> {
-        let device = self.who.device();
-        let [ipv4, ipv6] = addresses(self.who);
-        let home = format!("/proc/{}/ns/net", std::process::id());
-        let back = format!("link set net0 netns {home} name {device}\n");
-        let again =
-            format!("link set {device} up\naddress add {ipv4} dev {device}\naddress add {ipv6} dev {device} nodad\n");
-        let mut taken = 0.0;
-        for (lines, place) in [(back, &["-netns", &self.id()][..]), (again, &[])] {
-            std::fs::write(BATCH, lines).map_err(|error| format!("{BATCH}: {error}"))?;
-            let mut ip = Command::new("ip");
-            taken += timed(ip.env("PATH", PATH).args(place).args(["-batch", BATCH]), "")?.milliseconds;
-        }
-        Ok(taken)
     }
 
     /// Creates it and, as its program has yet to begin, deletes it, proven; returns the milliseconds of both.
     fn come_and_go(&self) -> Result<[f64; 2], String> {
         let carrier = self.make(&TRUE)?;
         let created = self.call(&[CREATE, "--bundle", &self.bundle(), &self.id()])?;
-        let stayed = is_there(&self.who.device());
+        let stayed = device::is_there(&self.who.device());
         // Whatever was found: nobody else would end its process.
         let deleted = self.call(&[DELETE, "--force", &self.id()])?;
         if stayed {
@@ -183,7 +164,7 @@ impl Container<'_> {
     /// Makes what it takes; returns how often the device's peer has lost and got its carrier.
     fn make(&self, program: &[&str]) -> Result<u64, String> {
         if self.has_device() {
-            make(self.who)?;
+            device::make(self.who)?;
         }
         if self.row.device == Device::Returned {
             run(&["ip", "netns", "add", &self.id()])?;
@@ -194,7 +175,7 @@ impl Container<'_> {
         let written =
             std::fs::create_dir_all(&bundle).and_then(|()| std::fs::write(&config, self.configuration(program)));
         written.map_err(|error| format!("{}: {error}", config.display()))?;
-        if self.has_device() { carrier_changes(self.who) } else { Ok(0) }
+        if self.has_device() { device::carrier_changes(self.who) } else { Ok(0) }
     }
 
     fn has_device(&self) -> bool {
@@ -217,10 +198,10 @@ impl Container<'_> {
         }
         match self.row.device {
             Device::None => {}
-            Device::Lent if self.who == Ours => prove_home(self.who, carrier_before)?,
-            Device::Given | Device::Lent => prove_gone(self.who)?,
+            Device::Lent if self.who == Ours => device::prove_home(self.who, carrier_before)?,
+            Device::Given | Device::Lent => device::prove_gone(self.who)?,
             Device::Returned => {
-                prove_home(self.who, carrier_before)?;
+                device::prove_home(self.who, carrier_before)?;
                 run(&["ip", "netns", "delete", &self.id()])?;
             }
         }
@@ -294,76 +275,6 @@ impl Container<'_> {
             self.oci.rootfs
         )
     }
-}
-
-fn addresses(who: Contender) -> [String; 2] {
-    let subnet = who.subnet();
-    [format!("10.{subnet}.3.5/24"), format!("fd00:{subnet}:3::5/64")]
-}
-
-fn is_there(device: &str) -> bool {
-    Path::new("/sys/class/net").join(device).exists()
-}
-
-/// Makes the device of `who`, an up veth with an address of each family, unless it is there.
-fn make(who: Contender) -> Result<(), String> {
-    let device = who.device();
-    if is_there(&device) {
-        return Ok(());
-    }
-    let [ipv4, ipv6] = addresses(who);
-    let lines = format!(
-        "link add {device} type veth peer name {device}-peer\nlink set {device}-peer up\nlink set {device} up\n\
-         address add {ipv4} dev {device}\naddress add {ipv6} dev {device} nodad\n"
-    );
-    std::fs::write(BATCH, lines).map_err(|error| format!("{BATCH}: {error}"))?;
-    run(&["ip", "-batch", BATCH]).map(drop)
-}
-
-fn remove(who: Contender) -> Result<(), String> {
-    let device = who.device();
-    if is_there(&device) { run(&["ip", "link", "delete", &device]).map(drop) } else { Ok(()) }
-}
-
-/// How often the device's peer has got and lost its carrier.
-fn carrier_changes(who: Contender) -> Result<u64, String> {
-    let path = format!("/sys/class/net/{}-peer/carrier_changes", who.device());
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    text.trim().parse().map_err(|error| format!("{path}: {text:?}: {error}"))
-}
-
-/// Looks whether the device went away and came home, up and with both addresses.
-fn prove_home(who: Contender, carrier_before: u64) -> Result<(), String> {
-    let device = who.device();
-    let link = run(&["ip", "-o", "link", "show", &device])?;
-    if !link.contains(",UP") {
-        return Err(format!("{device} came home down:\n{link}"));
-    }
-    let there = run(&["ip", "-o", "address", "show", "dev", &device])?;
-    if let Some(address) = addresses(who).iter().find(|address| !there.contains(address.as_str())) {
-        return Err(format!("{device} came home without {address}:\n{there}"));
-    }
-    // A move sets a device down: there and back again, its peer loses its carrier twice and gets it twice.
-    match carrier_changes(who)?.saturating_sub(carrier_before) {
-        changes if changes >= 4 => Ok(()),
-        changes => Err(format!("{device} was in no container: its peer's carrier has changed {changes} times, not 4")),
-    }
-}
-
-/// Looks whether the device has left the node, and waits for its end: with the container's namespace, a while later.
-fn prove_gone(who: Contender) -> Result<(), String> {
-    let device = who.device();
-    if is_there(&device) {
-        return Err(format!("{device} was in no container: it is still on the node"));
-    }
-    let start = Instant::now();
-    while is_there(&format!("{device}-peer")) {
-        if start.elapsed() > PATIENCE {
-            return Err(format!("{device} is not gone with its container: its peer is still on the node"));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
 }
 
 /// Shows a cgroup2 hierarchy to this mount namespace, since crun runs in no hybrid one. The kernel
