@@ -116,22 +116,6 @@ pub fn enter(plugins: &Path, floor: &Path, options: &Options) -> Result<(), Stri
     if status.success() { Ok(()) } else { Err("the measurement failed".to_owned()) }
 }
 
-/// Does `work` at ordinary priority, for programs whose work the kernel's own threads do a part of meanwhile: those would wait
-/// for a processor.
-///
-/// # Errors
-/// Those of `work`; the priority cannot be changed.
-pub fn ordinarily(work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    let this = std::process::id().to_string();
-    let preferred = run(&["chrt", "--pid", &this])?.contains("SCHED_FIFO");
-    run(&["chrt", "--other", "--pid", "0", &this])?;
-    let done = work();
-    if preferred {
-        run(&[PREFERRED[0], PREFERRED[1], "--pid", PREFERRED[2], &this])?;
-    }
-    done
-}
-
 /// Runs a program of the machine and returns what it printed.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ mod device;
 
 use crate::bench::call::{Done, settle, timed};
 use crate::bench::contender::Contender::{self, Crun, Ours, Runc};
-use crate::bench::node::{PATH, ordinarily, run};
+use crate::bench::node::{PATH, run};
 use crate::bench::options::{Oci, Options};
 use crate::bench::stats::Results;
 use std::os::unix::fs::symlink;
@@ -87,14 +87,10 @@ pub fn measure(options: &Options, results: &mut Results) -> Result<(), String> {
     let Some(oci) = &options.oci else { return Ok(()) };
     symlink(&oci.netferry, WRAPPER).map_err(|error| format!("{WRAPPER}: {error}"))?;
     show_cgroups()?;
-    // While a device moves, netferry's runtime works on the other processor, and the kernel's threads end grace periods.
-    ordinarily(|| {
-        for row in ROWS.into_iter().filter(|row| options.wants(row.key)) {
-            eprintln!("{}", row.key);
-            compare(oci, options.n, row, results)?;
-        }
-        Ok(())
-    })?;
+    for row in ROWS.into_iter().filter(|row| options.wants(row.key)) {
+        eprintln!("{}", row.key);
+        compare(oci, options.n, row, results)?;
+    }
     prove_no_cgroup(Path::new(CGROUP))
 }
 

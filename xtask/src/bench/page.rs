@@ -69,10 +69,10 @@ one without exec, which waits for the kernel's grace periods after the call has 
 
 const HOW_TO_READ: &str = "\
 Every number is the time from spawn to reap of one call, of a plugin or an OCI runtime, the median of its row with its minimum and
-90th percentile beside it; all but OCI runtimes run at real-time priority where that is allowed, so that the rest of the
-machine interferes less. All contenders run in the same minute on the same node, taking turns, each with a container, a
-bridge, a subnet and networks of its own, each call behind an untimed start of the same program, so that nobody pays for the
-caches that another emptied. Each ADD is proven to have done what it printed, and each DEL to have removed the link.
+90th percentile beside it; all run at real-time priority where that is allowed, so that the rest of the machine interferes less. All
+contenders run in the same minute on the same node, taking turns, each with a container, a bridge, a subnet and networks of
+its own, each call behind an untimed start of the same program, so that nobody pays for the caches that another emptied. Each
+ADD is proven to have done what it printed, and each DEL to have removed the link.
 Only the **ratios** mean something elsewhere: times are those of one machine, and of what else it did at the time.
 
 - `go` is Debian's containernetworking-plugins with iptables-nft, `go-legacy` the same with iptables-legacy.
@@ -87,8 +87,6 @@ Only the **ratios** mean something elsewhere: times are those of one machine, an
   one. netferry carries and brings home all of it (`useInterfaceNetwork`), the peers nothing: they ignore the option. `go-sid`
   is the peer of Debian's suite sid. The floor moves and renames the bare device by one message, which in the container also
   sets it up. What waits for a grace period ends with a tick: calls begin at phases of a tick that are spread evenly.
-- The rows of OCI runtimes are at ordinary priority: while netferry carries a device, the runtime works on another processor, and
-  at real-time priority the kernel's threads that end grace periods would wait behind it, as they never do for containers.
 - `oci` runs a container whose program is `true`, with one up veth that has an address of each family: `crun` is that of
   Debian's suite sid, alone, which moves the device and has it end with the container; netferry stands in front of the same
   crun, carries the device itself, and has brought it home, up and with its addresses, when the call returns: it moves twice
